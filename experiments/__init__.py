@@ -1,0 +1,1 @@
+"""One short file per reproducible run; each defines `EXPERIMENT`."""

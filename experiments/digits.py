@@ -1,0 +1,8 @@
+"""Searches `tiny` on handwritten digits: what `make demo` runs.
+
+Command: sparsenas search --experiment digits
+"""
+
+from sparsenas.pipeline import SearchSettings
+
+EXPERIMENT = SearchSettings(space="tiny", dataset="digits")

@@ -1,0 +1,8 @@
+#include "base/peak_generic.h"
+#include "base/simd/wasm128.h"
+
+namespace sparsenas {
+
+float MultiplyAddWasmRelaxed(size_t n, float x, float y) { return MultiplyAdd<F32x4>(n, x, y); }
+
+}  // namespace sparsenas

@@ -1,0 +1,8 @@
+#include "base/simd/wasm128.h"
+#include "kernels/average_pool/generic.h"
+
+namespace sparsenas {
+
+void AveragePoolWasm128(const PoolArgs& args) { AveragePool<F32x4>(args); }
+
+}  // namespace sparsenas

@@ -1,0 +1,115 @@
+// The loop of dense convolution, over a vector type.
+//
+// A tile of kRows output channels x kVectors vectors of output pixels stays in registers while the
+// taps of a panel go by; each vector of pixels loaded serves kRows channels and each weight
+// kVectors vectors. From part to part of the taps the sums wait in `out`.
+#pragma once
+
+#include "kernels/conv_dense/conv_dense.h"
+#include "kernels/finish.h"
+#include "kernels/tiles.h"
+
+namespace sparsenas {
+namespace {
+
+// 32 registers hold 8 x 3 sums, three vectors of pixels and a weight; 16 hold 4 x 3.
+template <class V>
+constexpr size_t kConvDenseRows = V::kRegisters >= 32 ? 8 : 4;
+
+// One tile: the output channels [d, d + kRows), pixels from p, `taps` rows of the panel. `rows` of
+// the kRows are real; the others are computed from zero weights and not stored.
+template <class V, size_t kRows, size_t kVectors>
+inline void ConvDenseTile(const ConvDenseArgs& args, const float* x_row, const float* weight,
+                          size_t taps, size_t p, size_t d, size_t rows, bool first, bool last) {
+  float* out = args.out + d * args.out_stride + p;
+  V sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kRows; ++i) {
+    const V bias = V::Set(args.bias[d + i]);
+#pragma GCC unroll 4
+    for (size_t u = 0; u < kVectors; ++u)
+      sum[i][u] = first || i >= rows ? bias : V::Load(out + i * args.out_stride + u * V::kLanes);
+  }
+
+#pragma GCC unroll 1
+  for (size_t tap = 0; tap < taps; ++tap) {
+    V x[kVectors];
+#pragma GCC unroll 4
+    for (size_t u = 0; u < kVectors; ++u) x[u] = V::Load(x_row + u * V::kLanes);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kRows; ++i) {
+      const V w = V::Set(weight[i]);
+#pragma GCC unroll 4
+      for (size_t u = 0; u < kVectors; ++u) sum[i][u] = V::MulAdd(x[u], w, sum[i][u]);
+    }
+    x_row += args.pitch;
+    weight += kConvDenseGroup;
+  }
+
+  if (last) {
+    const Finish<V> finish(args.activation);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+      for (size_t u = 0; u < kVectors; ++u) sum[i][u] = finish(sum[i][u]);
+    }
+  }
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kRows; ++i) {
+    if (i >= rows) continue;
+#pragma GCC unroll 4
+    for (size_t u = 0; u < kVectors; ++u)
+      sum[i][u].Store(out + i * args.out_stride + u * V::kLanes);
+  }
+}
+
+// All output channels of a tile of pixels, one part of the taps after the other.
+template <class V, size_t kVectors>
+void ConvDensePixels(const ConvDenseArgs& args, ConvPanel<V>& panel, size_t p) {
+  constexpr size_t kRows = kConvDenseRows<V>;
+  panel.MoveTo(p, kVectors);
+  const ConvTap* taps = args.taps;
+  const float* weight = args.weight;
+  const size_t groups = (args.out_channels + kConvDenseGroup - 1) / kConvDenseGroup;
+  for (size_t part = 0; part < args.parts; ++part) {
+    const size_t count = args.part_taps[part];
+    panel.template Fill<kVectors>(taps, count, args.pitch);
+    for (size_t d = 0; d < args.out_channels; d += kRows) {
+      const size_t rows = args.out_channels - d < kRows ? args.out_channels - d : kRows;
+      const float* group = weight + d / kConvDenseGroup * count * kConvDenseGroup;
+      ConvDenseTile<V, kRows, kVectors>(args, panel.data(), group + d % kConvDenseGroup, count, p,
+                                        d, rows, part == 0, part + 1 == args.parts);
+    }
+    taps += count;
+    weight += groups * count * kConvDenseGroup;
+  }
+}
+
+template <class V>
+void ConvDense(const ConvDenseArgs& args) {
+  ConvPanel<V> panel(args.in, args.scratch);
+  const size_t pixels =
+      OutSide(args.in.height, args.in.stride) * OutSide(args.in.width, args.in.stride);
+  // The last vector may reach into the padding of the plane.
+  const size_t vectors = (pixels + V::kLanes - 1) / V::kLanes;
+  const size_t most = args.pitch / V::kLanes;
+  const size_t tiles = TileCount(vectors, most < kConvDenseVectors ? most : kConvDenseVectors);
+  for (size_t tile = 0; tile < tiles; ++tile) {
+    const size_t begin = TileStart(vectors, tiles, tile);
+    const size_t p = begin * V::kLanes;
+    switch (TileStart(vectors, tiles, tile + 1) - begin) {
+      case 1:
+        ConvDensePixels<V, 1>(args, panel, p);
+        break;
+      case 2:
+        ConvDensePixels<V, 2>(args, panel, p);
+        break;
+      default:
+        ConvDensePixels<V, 3>(args, panel, p);
+        break;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sparsenas

@@ -1,0 +1,8 @@
+#include "base/simd/wasm128.h"
+#include "kernels/conv_direct/generic.h"
+
+namespace sparsenas {
+
+void ConvDirectWasm128(const ConvDirectArgs& args) { ConvDirect<F32x4>(args); }
+
+}  // namespace sparsenas

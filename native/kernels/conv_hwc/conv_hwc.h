@@ -1,0 +1,58 @@
+// The first convolution of a network: reads an HWC image, writes CHW.
+//
+//   out[d, y, x] = activation(
+//       bias[d] + sum_{r, s, c} weight[d, r, s, c] * in[y * S + r - K / 2, x * S + s - K / 2, c])
+//
+// where K is 3, 5 or 7, S is the stride, 1 or 2, and pixels outside the image are zero.
+#pragma once
+
+#include <cstddef>
+
+#include "base/aligned.h"
+#include "kernels/activation.h"
+#include "kernels/kernel.h"
+
+namespace sparsenas {
+
+// Output channels that share each load of the image.
+constexpr size_t kConvHwcGroup = 8;
+
+struct ConvHwcArgs {
+  size_t kernel;        // K
+  size_t height;        // Of the image.
+  size_t width;         // Of the image.
+  size_t in_channels;   // C
+  size_t out_channels;  // D
+  size_t stride;        // S, 1 or 2. The output is OutSide(height, S) x OutSide(width, S).
+  size_t out_stride;    // Floats between output channels.
+  const float* weight;  // [ceil(D / 8), r, C, s, 8], zeros where D ends.
+  const float* bias;    // [ceil(D / 8), 8].
+  const float* in;      // [height, width, C], any alignment.
+  float* out;           // [D, out_stride]
+  float* scratch;       // ConvHwcScratchFloats(...), 64-byte aligned, anything in it.
+  ActivationArgs activation;
+};
+
+struct ConvHwcWeights {
+  size_t kernel = 0;
+  size_t in_channels = 0;
+  size_t out_channels = 0;
+  AlignedArray<float> weight;
+  AlignedArray<float> bias;
+
+  // Sets the fields of `args` that come from the weights.
+  void Fill(ConvHwcArgs& args) const;
+};
+
+// Packs weight [D, K, K, C] and bias [D]. Fails on values that are not finite, on empty sizes and
+// on kernels other than 3, 5 and 7.
+ConvHwcWeights PackConvHwc(const float* weight, const float* bias, size_t out_channels,
+                           size_t in_channels, size_t kernel);
+
+// Floats of scratch memory a kernel needs: a few rows of the image, channel by channel.
+size_t ConvHwcScratchFloats(size_t width, size_t in_channels, size_t kernel, size_t stride);
+
+KernelList<ConvHwcArgs> ConvHwcKernels();
+inline const Kernel<ConvHwcArgs>& BestConvHwc(Isa isa) { return ConvHwcKernels().Best(isa); }
+
+}  // namespace sparsenas

@@ -1,0 +1,167 @@
+// The loop of the first convolution, over a vector type.
+//
+// As many rows of the image as the kernel has are taken apart into planes, one per channel and,
+// with stride 2, one for even and one for odd pixels, so that all outputs of a vector find their
+// pixel of a tap side by side. Then a tile of kRows output channels x kVectors vectors of pixels
+// stays in registers while the K K C taps go by.
+#pragma once
+
+#include "kernels/conv_hwc/conv_hwc.h"
+#include "kernels/conv_hwc/scratch.h"
+#include "kernels/finish.h"
+#include "kernels/tiles.h"
+
+namespace sparsenas {
+namespace {
+
+// 32 registers hold 8 x 3 sums, three pixels and a weight; 16 hold 4 x 3.
+template <class V>
+constexpr size_t kConvHwcRows = V::kRegisters >= 32 ? 8 : 4;
+constexpr size_t kConvHwcVectors = 3;
+
+// Copies every kStep-th float from `in` on.
+template <size_t kStep>
+inline void CopyEvery(const float* in, size_t count, float* out) {
+  for (size_t i = 0; i < count; ++i) out[i] = in[i * kStep];
+}
+
+// The same for the steps of images of one and three channels, known to the compiler, and any other.
+inline void CopyEvery(const float* in, size_t step, size_t count, float* out) {
+  if (step == 1) return CopyEvery<1>(in, count, out);
+  if (step == 2) return CopyEvery<2>(in, count, out);
+  if (step == 3) return CopyEvery<3>(in, count, out);
+  if (step == 6) return CopyEvery<6>(in, count, out);
+  for (size_t i = 0; i < count; ++i) out[i] = in[i * step];
+}
+
+// Takes row y of the image apart; a row outside the image is zero.
+template <size_t kKernel>
+inline void SplitRow(const ConvHwcArgs& args, const ConvHwcScratch& scratch, ptrdiff_t y) {
+  float* planes = args.scratch + scratch.Row<kKernel>(y);
+  const bool inside = y >= 0 && y < static_cast<ptrdiff_t>(args.height);
+  for (size_t c = 0; c < args.in_channels; ++c) {
+    for (size_t phase = 0; phase < args.stride; ++phase) {
+      float* plane = planes + scratch.Plane(c, phase);
+      for (size_t i = 0; i < kConvHwcMargin; ++i) plane[i] = 0.0f;
+      size_t end = kConvHwcMargin;
+      if (inside && phase < args.width) {
+        const size_t count = (args.width - phase - 1) / args.stride + 1;
+        CopyEvery(args.in + (y * args.width + phase) * args.in_channels + c,
+                  args.stride * args.in_channels, count, plane + end);
+        end += count;
+      }
+      for (; end < scratch.plane; ++end) plane[end] = 0.0f;
+    }
+  }
+}
+
+// One tile: output channels [d, d + kRows), output pixels from x in row y. `rows` of the kRows are
+// real; the others are computed from zero weights and not stored.
+template <class V, size_t kKernel, size_t kRows, size_t kVectors>
+inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, size_t y, size_t x,
+                        size_t d, size_t rows) {
+  V sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kRows; ++i) {
+    const V bias = V::Set(args.bias[d + i]);
+#pragma GCC unroll 4
+    for (size_t u = 0; u < kVectors; ++u) sum[i][u] = bias;
+  }
+  const float* weight = args.weight +
+                        d / kConvHwcGroup * kKernel * kKernel * args.in_channels * kConvHwcGroup +
+                        d % kConvHwcGroup;
+  for (size_t r = 0; r < kKernel; ++r) {
+    const float* plane =
+        args.scratch + scratch.Row<kKernel>(y * args.stride + r - kKernel / 2) + kConvHwcMargin + x;
+    for (size_t c = 0; c < args.in_channels; ++c, plane += scratch.channel) {
+#pragma GCC unroll 8
+      for (size_t s = 0; s < kKernel; ++s) {
+        const float* in = plane + scratch.tap[s];
+        V pixels[kVectors];
+#pragma GCC unroll 4
+        for (size_t u = 0; u < kVectors; ++u) pixels[u] = V::Load(in + u * V::kLanes);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < kRows; ++i) {
+          const V w = V::Set(weight[i]);
+#pragma GCC unroll 4
+          for (size_t u = 0; u < kVectors; ++u) sum[i][u] = V::MulAdd(pixels[u], w, sum[i][u]);
+        }
+        weight += kConvHwcGroup;
+      }
+    }
+  }
+
+  const Finish<V> finish(args.activation);
+  const size_t width = OutSide(args.width, args.stride);
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kRows; ++i) {
+    if (i >= rows) continue;
+#pragma GCC unroll 4
+    for (size_t u = 0; u < kVectors; ++u) {
+      const V result = finish.Clamp(sum[i][u]);
+      // Rows go downwards: what this writes beyond the row is written again, unless it would land
+      // outside the plane.
+      const size_t first = x + u * V::kLanes;
+      const size_t p = y * width + first;
+      float* out = args.out + (d + i) * args.out_stride + p;
+      if (p + V::kLanes <= args.out_stride) {
+        result.Store(out);
+      } else {
+        result.Store(out, V::First(width - first));
+      }
+    }
+  }
+}
+
+template <class V, size_t kKernel, size_t kVectors>
+inline void ConvHwcPixels(const ConvHwcArgs& args, const ConvHwcScratch& scratch, size_t y,
+                          size_t x) {
+  constexpr size_t kRows = kConvHwcRows<V>;
+  for (size_t d = 0; d < args.out_channels; d += kRows) {
+    const size_t rows = args.out_channels - d < kRows ? args.out_channels - d : kRows;
+    ConvHwcTile<V, kKernel, kRows, kVectors>(args, scratch, y, x, d, rows);
+  }
+}
+
+template <class V, size_t kKernel>
+inline void ConvHwcSized(const ConvHwcArgs& args) {
+  const ConvHwcScratch scratch(args.width, args.in_channels, kKernel, args.stride);
+  const size_t out_height = OutSide(args.height, args.stride);
+  const size_t out_width = OutSide(args.width, args.stride);
+  const size_t vectors = (out_width + V::kLanes - 1) / V::kLanes;
+  const size_t tiles = TileCount(vectors, kConvHwcVectors);
+  const ptrdiff_t padding = kKernel / 2;
+  ptrdiff_t split = -padding;  // The next row of the image to take apart.
+  const Finish<V> finish(args.activation);
+  for (size_t y = 0; y < out_height; ++y) {
+    for (const ptrdiff_t end = y * args.stride + padding + 1; split < end; ++split)
+      SplitRow<kKernel>(args, scratch, split);
+    for (size_t tile = 0; tile < tiles; ++tile) {
+      const size_t begin = TileStart(vectors, tiles, tile);
+      const size_t x = begin * V::kLanes;
+      switch (TileStart(vectors, tiles, tile + 1) - begin) {
+        case 1:
+          ConvHwcPixels<V, kKernel, 1>(args, scratch, y, x);
+          break;
+        case 2:
+          ConvHwcPixels<V, kKernel, 2>(args, scratch, y, x);
+          break;
+        default:
+          ConvHwcPixels<V, kKernel, 3>(args, scratch, y, x);
+          break;
+      }
+    }
+    for (size_t d = 0; d < args.out_channels; ++d)
+      finish.Curve(args.out + d * args.out_stride + y * out_width, out_width);
+  }
+}
+
+template <class V>
+inline void ConvHwc(const ConvHwcArgs& args) {
+  if (args.kernel == 3) return ConvHwcSized<V, 3>(args);
+  if (args.kernel == 5) return ConvHwcSized<V, 5>(args);
+  ConvHwcSized<V, 7>(args);
+}
+
+}  // namespace
+}  // namespace sparsenas

@@ -1,0 +1,14 @@
+#include "base/simd/wasm128.h"
+#include "kernels/fully_connected/generic.h"
+
+namespace sparsenas {
+
+void FullyConnectedDenseWasm128(const FullyConnectedDenseArgs& args) {
+  FullyConnectedDense<F32x4>(args);
+}
+
+void FullyConnectedUnstructuredWasm128(const FullyConnectedUnstructuredArgs& args) {
+  FullyConnectedUnstructured<F32x4>(args);
+}
+
+}  // namespace sparsenas

@@ -1,0 +1,14 @@
+#include "base/simd/x86_avx2.h"
+#include "kernels/fully_connected/generic.h"
+
+namespace sparsenas {
+
+void FullyConnectedDenseAvx2(const FullyConnectedDenseArgs& args) {
+  FullyConnectedDense<F32x8>(args);
+}
+
+void FullyConnectedUnstructuredAvx2(const FullyConnectedUnstructuredArgs& args) {
+  FullyConnectedUnstructured<F32x8>(args);
+}
+
+}  // namespace sparsenas

@@ -1,0 +1,14 @@
+#include "base/simd/x86_avx512.h"
+#include "kernels/fully_connected/generic.h"
+
+namespace sparsenas {
+
+void FullyConnectedDenseAvx512(const FullyConnectedDenseArgs& args) {
+  FullyConnectedDense<F32x16>(args);
+}
+
+void FullyConnectedUnstructuredAvx512(const FullyConnectedUnstructuredArgs& args) {
+  FullyConnectedUnstructured<F32x16>(args);
+}
+
+}  // namespace sparsenas

@@ -1,0 +1,8 @@
+#include "base/simd/wasm128.h"
+#include "kernels/max_pool/generic.h"
+
+namespace sparsenas {
+
+void MaxPoolWasm128(const PoolArgs& args) { MaxPool<F32x4>(args); }
+
+}  // namespace sparsenas

@@ -1,0 +1,8 @@
+#include "base/simd/wasm128.h"
+#include "kernels/multiply/generic.h"
+
+namespace sparsenas {
+
+void MultiplyWasm128(const MultiplyArgs& args) { Multiply<F32x4>(args); }
+
+}  // namespace sparsenas

@@ -1,0 +1,16 @@
+#include "kernels/pool.h"
+
+#include "base/error.h"
+
+namespace sparsenas {
+
+void CheckPool(const char* op, size_t kernel, size_t stride, size_t height, size_t width) {
+  if (kernel == 0 || stride == 0)
+    Fail("%s: expected a kernel and a stride of at least 1, found %zu and %zu.", op, kernel,
+         stride);
+  if (PoolOutSide(height, kernel, stride) == 0 || PoolOutSide(width, kernel, stride) == 0)
+    Fail("%s: expected a window to fit in the image, found kernel %zu for %zux%zu pixels.", op,
+         kernel, height, width);
+}
+
+}  // namespace sparsenas

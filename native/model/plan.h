@@ -1,0 +1,61 @@
+// Decides once, when a model is loaded, how every layer runs: its kernel, how its weights are
+// packed, and where its activations lie.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/arch.h"
+#include "model/format.h"
+
+namespace sparsenas {
+
+// Activations of the image or of one layer: a CHW tensor (kernels/tensor.h), or a vector [C], whose
+// stride is 1.
+struct Tensor {
+  size_t channels = 0;
+  size_t height = 0, width = 0;
+  size_t stride = 0;  // Floats between channels.
+  size_t offset = 0;  // In the arena, in floats.
+
+  size_t pixels() const { return height * width; }
+};
+
+struct PlannedLayer : Layer {
+  const char* kernel_name;
+  std::string note;  // Why it runs otherwise than its pattern says; empty where it does not.
+};
+
+struct Plan {
+  // Runs a layer, or some of its output channels. `image` is the network's input where it is HWC;
+  // all else is in the arena.
+  using Part = std::function<void(const float* image, float* arena)>;
+
+  struct Step {
+    Part copy;                // Comes first where there is one.
+    std::vector<Part> parts;  // May run at the same time, at most one for each thread.
+  };
+
+  Isa isa;
+  size_t threads;
+  uint32_t height, width, channels;  // Of the image.
+  InputLayout input_layout;
+  std::vector<std::string> classes;
+  std::vector<PlannedLayer> layers;
+  std::vector<Step> steps;  // One per layer.
+  Tensor input;             // The image's place in the arena, where it is CHW.
+  Tensor output;
+  size_t outputs;  // Floats of the output, without padding.
+  size_t arena_floats;
+  size_t weight_bytes;  // Of the packed weights.
+
+  size_t image_floats() const { return size_t{height} * width * channels; }
+};
+
+// Packs the weights, so that the bytes behind `model` are no longer needed. Fails, naming file and
+// layer, where the model needs what no kernel does.
+Plan MakePlan(const ModelView& model, Isa isa, size_t threads);
+
+}  // namespace sparsenas

@@ -1,0 +1,396 @@
+#include "model/step.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "kernels/add/add.h"
+#include "kernels/average_pool/average_pool.h"
+#include "kernels/conv1x1/conv1x1.h"
+#include "kernels/conv_dense/conv_dense.h"
+#include "kernels/conv_direct/conv_direct.h"
+#include "kernels/conv_hwc/conv_hwc.h"
+#include "kernels/conv_pattern/conv_pattern.h"
+#include "kernels/depthwise/depthwise.h"
+#include "kernels/fully_connected/fully_connected.h"
+#include "kernels/global_average_pool/global_average_pool.h"
+#include "kernels/max_pool/max_pool.h"
+#include "kernels/multiply/multiply.h"
+
+namespace sparsenas {
+namespace {
+
+// Threads meet at the end of each layer, which takes them about a microsecond; so many
+// multiply-adds or floats moved take ten.
+constexpr double kLeastWorkToShare = 1 << 19;
+
+bool Mixes(const LayerView& layer) {
+  return layer.op == Op::kConv1x1 || layer.op == Op::kFullyConnected || layer.op == Op::kConv;
+}
+
+// Multiply-adds of one image, or floats read and written where those are more.
+double Work(const LayerView& layer) {
+  const double in = double(layer.c_in) * layer.height * layer.width;
+  const double pixels = double(layer.out_height) * layer.out_width;
+  return std::max(double(layer.nonzeros) * pixels, in + layer.c_out * pixels);
+}
+
+// Output channels that kernels compute together: parts begin at multiples.
+size_t Group(const LayerView& layer, Form form) {
+  if (layer.op == Op::kConvHwc) return kConvHwcGroup;
+  if (layer.op == Op::kConv1x1 && form == Form::kDense) return kConv1x1Group;
+  if (layer.op == Op::kConv && form == Form::kDense) return kConvDenseGroup;
+  if (layer.op == Op::kFullyConnected && form == Form::kDense) return kFullyConnectedGroup;
+  return Mixes(layer) ? 4 : 1;  // Of blocks.
+}
+
+// Cuts the output channels into parts of about the same work.
+std::vector<Rows> Split(const LayerView& layer, Form form, size_t threads) {
+  const size_t rows = layer.c_out, group = Group(layer, form);
+  const size_t parts = std::min(threads, CeilDiv(rows, group));
+  if (parts == 1 || Work(layer) < kLeastWorkToShare) return {{0, rows}};
+  std::vector<Rows> split;
+  if (form == Form::kDense) {
+    for (size_t i = 0; i < parts; ++i) {
+      const size_t groups = CeilDiv(rows, group);
+      split.push_back(
+          {groups * i / parts * group, std::min(rows, groups * (i + 1) / parts * group)});
+    }
+    return split;
+  }
+  const WeightRows weights(layer);
+  // A row costs about as much as some nonzeros, see FormCost.
+  const auto work = [&](size_t end) { return double(weights.nonzeros({0, end})) + 2.0 * end; };
+  const double total = work(rows);
+  size_t begin = 0;
+  for (size_t i = 1; i <= parts && begin < rows; ++i) {
+    size_t end = begin;
+    while (end < rows && (i == parts || work(end) < total * double(i) / double(parts)))
+      end = std::min(rows, end + group);
+    if (end > begin) split.push_back({begin, end});
+    begin = end;
+  }
+  return split;
+}
+
+template <class Weights>
+auto Bytes(const Weights& weights) -> decltype(weights.bytes()) {
+  return weights.bytes();
+}
+size_t Bytes(const Conv1x1DenseWeights& weights) {
+  return weights.weight.bytes() + weights.bias.bytes();
+}
+size_t Bytes(const FullyConnectedDenseWeights& weights) {
+  return weights.weight.bytes() + weights.bias.bytes();
+}
+size_t Bytes(const FullyConnectedUnstructuredWeights& weights) {
+  return weights.counts.bytes() + weights.column.bytes() + weights.value.bytes() +
+         weights.bias.bytes();
+}
+size_t Bytes(const DepthwiseWeights& weights) {
+  return weights.weight.bytes() + weights.bias.bytes();
+}
+size_t Bytes(const ConvHwcWeights& weights) {
+  return weights.weight.bytes() + weights.bias.bytes();
+}
+
+// Where one part of a layer reads and writes.
+struct Place {
+  size_t in, second_in, out, scratch;
+};
+
+class StepMaker {
+ public:
+  StepMaker(const LayerView& layer, const Decision& decision, const Operands& operands, Isa isa)
+      : layer_(layer), decision_(decision), operands_(operands), isa_(isa) {}
+
+  PlannedStep Make() {
+    if (Mixes(layer_) && decision_.choice.form != Form::kDense) weights_.emplace_back(layer_);
+    for (size_t i = 0; i < decision_.parts.size(); ++i) MakePart(i);
+    return std::move(step_);
+  }
+
+ private:
+  void MakePart(size_t i) {
+    rows_ = decision_.parts[i];
+    place_ = {};
+    place_.out = operands_.out.offset + rows_.begin * operands_.out.stride;
+    if (layer_.op != Op::kConvHwc) place_.in = operands_.in[0].offset;
+    if (!Mixes(layer_) && layer_.op != Op::kConvHwc) {
+      // An output channel reads its own input channel alone.
+      place_.in += rows_.begin * operands_.in[0].stride;
+      if (operands_.in.size() > 1)
+        place_.second_in = operands_.in[1].offset + rows_.begin * operands_.in[1].stride;
+    }
+    if (!operands_.scratch.empty()) place_.scratch = operands_.scratch[i];
+    switch (layer_.op) {
+      case Op::kConvHwc:
+        return ConvHwc();
+      case Op::kConv1x1:
+        return Conv1x1();
+      case Op::kDepthwise:
+        return Depthwise();
+      case Op::kAdd:
+        return Add();
+      case Op::kGlobalAveragePool:
+        return GlobalAveragePool();
+      case Op::kFullyConnected:
+        return FullyConnected();
+      case Op::kConv:
+        return Conv();
+      case Op::kMaxPool:
+        return Pool(BestMaxPool(isa_));
+      case Op::kAveragePool:
+        return Pool(BestAveragePool(isa_));
+      case Op::kMultiply:
+        return Multiply();
+    }
+    Fail("Layer '%s' (%s) has no kernel.", layer_.name.c_str(), Name(layer_.op));
+  }
+
+  void ConvHwc() {
+    ConvHwcArgs args{};
+    args.height = layer_.height;
+    args.width = layer_.width;
+    args.stride = layer_.stride;
+    args.out_stride = operands_.out.stride;
+    AddPart(BestConvHwc(isa_),
+            PackConvHwc(FileWeight(), FileBias(), rows_.size(), layer_.c_in, layer_.kernel), args,
+            [](ConvHwcArgs& args, const Place& place, const float* image, float* arena) {
+              args.in = image;
+              args.out = arena + place.out;
+              args.scratch = arena + place.scratch;
+            });
+  }
+
+  void Conv1x1() {
+    const Tensor& in = operands_.in[0];
+    if (decision_.choice.form == Form::kDense) {
+      Conv1x1DenseArgs args{};
+      args.pixels = in.pixels();
+      args.in_stride = in.stride;
+      args.out_stride = operands_.out.stride;
+      return OneToOne(BestConv1x1Dense(isa_),
+                      PackConv1x1Dense(DenseWeight().data(), FileBias(), rows_.size(), layer_.c_in),
+                      args);
+    }
+    switch (decision_.choice.form) {
+      case Form::kBlock2:
+        return Conv1x1Sparse(BestConv1x1Block2(isa_));
+      case Form::kBlock4:
+        return Conv1x1Sparse(BestConv1x1Block4(isa_));
+      default:
+        return Conv1x1Sparse(BestConv1x1Unstructured(isa_));
+    }
+  }
+
+  template <int kRows>
+  void Conv1x1Sparse(const Kernel<Conv1x1SparseArgs<kRows>>& kernel) {
+    const Tensor& in = operands_.in[0];
+    Conv1x1SparseArgs<kRows> args{};
+    args.pixels = in.pixels();
+    args.out_stride = operands_.out.stride;
+    OneToOne(kernel,
+             PackConv1x1Block<kRows>(weights_[0].Sparse(rows_), FileBias(), in.stride, in.pixels(),
+                                     isa_),
+             args);
+  }
+
+  void Conv() {
+    switch (decision_.choice.form) {
+      case Form::kDense:
+        return Windowed(BestConvDense(isa_),
+                        PackConvDense(DenseWeight().data(), FileBias(), rows_.size(), layer_.c_in,
+                                      layer_.kernel, isa_));
+      case Form::kKernel:
+        return Windowed(BestConvPattern(isa_),
+                        PackConvPattern(weights_[0].Sparse(rows_), FileBias(), layer_.height,
+                                        layer_.width, layer_.stride, isa_));
+      default:
+        return Windowed(BestConvDirect(isa_),
+                        PackConvDirect(weights_[0].Sparse(rows_), FileBias(), layer_.kernel,
+                                       operands_.out.pixels(), isa_));
+    }
+  }
+
+  // Adds a convolution of more than one pixel.
+  template <class Args, class Weights>
+  void Windowed(const Kernel<Args>& kernel, Weights weights) {
+    Args args{};
+    args.in.height = layer_.height;
+    args.in.width = layer_.width;
+    args.in.channels = layer_.c_in;
+    args.in.kernel = layer_.kernel;
+    args.in.stride = layer_.stride;
+    args.in.plane = operands_.in[0].stride;
+    args.out_stride = operands_.out.stride;
+    AddPart(kernel, std::move(weights), args,
+            [](Args& args, const Place& place, const float*, float* arena) {
+              args.in.data = arena + place.in;
+              args.out = arena + place.out;
+              args.scratch = arena + place.scratch;
+            });
+  }
+
+  void FullyConnected() {
+    if (decision_.choice.form == Form::kDense) {
+      return OneToOne(
+          BestFullyConnectedDense(isa_),
+          PackFullyConnectedDense(DenseWeight().data(), FileBias(), rows_.size(), layer_.c_in),
+          FullyConnectedDenseArgs{});
+    }
+    OneToOne(BestFullyConnectedUnstructured(isa_),
+             PackFullyConnectedUnstructured(weights_[0].Sparse(rows_), FileBias()),
+             FullyConnectedUnstructuredArgs{});
+  }
+
+  void Depthwise() {
+    DepthwiseArgs args{};
+    args.height = layer_.height;
+    args.width = layer_.width;
+    args.stride = layer_.stride;
+    args.in_stride = operands_.in[0].stride;
+    args.out_stride = operands_.out.stride;
+    OneToOne(BestDepthwise(isa_),
+             PackDepthwise(FileWeight(), FileBias(), rows_.size(), layer_.kernel), args);
+  }
+
+  void GlobalAveragePool() {
+    GlobalAveragePoolArgs args{};
+    args.channels = rows_.size();
+    args.pixels = operands_.in[0].pixels();
+    args.in_stride = operands_.in[0].stride;
+    args.out_stride = operands_.out.stride;
+    OneToOne(BestGlobalAveragePool(isa_), NoWeights(), args);
+  }
+
+  void Add() {
+    AddArgs args{};
+    args.channels = rows_.size();
+    args.pixels = operands_.out.pixels();
+    args.a_stride = operands_.in[0].stride;
+    args.b_stride = operands_.in[1].stride;
+    args.out_stride = operands_.out.stride;
+    TwoToOne(BestAdd(isa_), args);
+  }
+
+  void Multiply() {
+    MultiplyArgs args{};
+    args.channels = rows_.size();
+    args.pixels = operands_.out.pixels();
+    args.b_pixels = operands_.in[1].pixels();
+    args.a_stride = operands_.in[0].stride;
+    args.b_stride = operands_.in[1].stride;
+    args.out_stride = operands_.out.stride;
+    TwoToOne(BestMultiply(isa_), args);
+  }
+
+  void Pool(const Kernel<PoolArgs>& kernel) {
+    PoolArgs args{};
+    args.kernel = layer_.kernel;
+    args.stride = layer_.stride;
+    args.channels = rows_.size();
+    args.height = layer_.height;
+    args.width = layer_.width;
+    args.in_stride = operands_.in[0].stride;
+    args.out_stride = operands_.out.stride;
+    OneToOne(kernel, NoWeights(), args);
+  }
+
+  // What an operator without weights packs.
+  struct NoWeights {
+    template <class Args>
+    void Fill(Args&) const {}
+    size_t bytes() const { return 0; }
+  };
+
+  // For weights as they are in the file, output channels outermost.
+  const float* FileWeight() const { return layer_.weight + rows_.begin * layer_.columns(); }
+  const float* FileBias() const { return layer_.bias + rows_.begin; }
+
+  // The rows of a mixing layer with their zeros.
+  std::vector<float> DenseWeight() const {
+    if (layer_.pattern == Pattern::kDense)
+      return {FileWeight(), FileWeight() + rows_.size() * layer_.columns()};
+    return WeightRows(layer_).Dense(rows_);
+  }
+
+  // Adds a kernel whose only changing arguments are one tensor in and one out.
+  template <class Args, class Weights>
+  void OneToOne(const Kernel<Args>& kernel, Weights weights, Args args) {
+    AddPart(kernel, std::move(weights), args,
+            [](Args& args, const Place& place, const float*, float* arena) {
+              args.in = arena + place.in;
+              args.out = arena + place.out;
+            });
+  }
+
+  // Likewise with two tensors in.
+  template <class Args>
+  void TwoToOne(const Kernel<Args>& kernel, Args args) {
+    AddPart(kernel, NoWeights(), args,
+            [](Args& args, const Place& place, const float*, float* arena) {
+              args.a = arena + place.in;
+              args.b = arena + place.second_in;
+              args.out = arena + place.out;
+            });
+  }
+
+  // Adds a kernel with its packed weights. `point` sets the arguments that are pointers.
+  template <class Args, class Weights, class Point>
+  void AddPart(const Kernel<Args>& kernel, Weights weights, Args args, Point point) {
+    const auto held = std::make_shared<const Weights>(std::move(weights));
+    held->Fill(args);
+    args.activation = ActivationOf(layer_.activation);
+    step_.kernel_name = kernel.name;
+    step_.weight_bytes += Bytes(*held);
+    step_.parts.push_back([held, args, point, run = kernel.run, place = place_](
+                              const float* image, float* arena) mutable {
+      point(args, place, image, arena);
+      run(args);
+    });
+  }
+
+  const LayerView& layer_;
+  const Decision& decision_;
+  const Operands& operands_;
+  const Isa isa_;
+  std::vector<WeightRows> weights_;  // One, where the form is sparse.
+  PlannedStep step_;
+  Rows rows_{};    // Of the part being made.
+  Place place_{};  // Likewise.
+};
+
+}  // namespace
+
+Decision Decide(const LayerView& layer, Isa isa, size_t threads) {
+  Decision decision;
+  if (Mixes(layer)) decision.choice = ChooseForm(layer, isa);
+  decision.parts = Split(layer, decision.choice.form, threads);
+  return decision;
+}
+
+size_t ScratchFloats(const LayerView& layer, Form form) {
+  if (layer.op == Op::kConvHwc)
+    return ConvHwcScratchFloats(layer.width, layer.c_in, layer.kernel, layer.stride);
+  if (layer.op != Op::kConv) return 0;
+  switch (form) {
+    case Form::kDense:
+      return ConvDenseScratchFloats(layer.height, layer.width, layer.c_in, layer.kernel,
+                                    layer.stride);
+    case Form::kKernel:
+      return ConvPatternScratchFloats(layer.height, layer.width, layer.c_in, layer.c_out,
+                                      layer.stride);
+    default:
+      return ConvDirectScratchFloats(layer.height, layer.width, layer.c_in, layer.kernel,
+                                     layer.stride);
+  }
+}
+
+PlannedStep PlanStep(const LayerView& layer, const Decision& decision, const Operands& operands,
+                     Isa isa) {
+  return StepMaker(layer, decision, operands, isa).Make();
+}
+
+}  // namespace sparsenas

@@ -1,0 +1,65 @@
+"""The command line: looks up the command, hands over, and turns a user's mistake into one line.
+
+Nothing heavy is imported before a command is known, so that `sparsenas --help` answers at once.
+"""
+
+import importlib
+import sys
+
+from sparsenas import __version__
+from sparsenas.errors import UserError
+
+COMMANDS = {
+    "search": "find a fast sparse network for your data; the whole path from images to model.snas",
+    "measure": "measure a latency table of this machine for a search space",
+    "latency": "predict how long a network takes, layer by layer, from a latency table",
+    "export": "write the winner of a run as a model file",
+    "run": "classify an image with a model file",
+    "profile": "show where a model file spends its time, layer by layer",
+    "report": "print what a run found, and where its page is",
+    "bench": "measure what this project claims: kernels",
+}
+
+_USAGE = """usage: sparsenas COMMAND [OPTIONS]
+
+Searches for convolutional networks with sparse layers, and measures that they are fast.
+
+commands:
+{commands}
+
+`sparsenas COMMAND --help` lists a command's options. Start with: sparsenas search
+"""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        print(_USAGE.format(commands="\n".join(f"  {c:{width}}  {text}" for c, text in COMMANDS.items())))
+        return 0 if args else 2
+    if args[0] == "--version":
+        print(f"sparsenas {__version__}")
+        return 0
+    if args[0] not in COMMANDS:
+        return _fail(f"No command named {args[0]!r}. There are: {', '.join(COMMANDS)}.")
+    try:
+        importlib.import_module(f"sparsenas.cli.{args[0]}").main(args[1:])
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print(f"sparsenas {args[0]}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `sparsenas ... | head` closed our output.
+        sys.stderr.close()
+        return 141
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"sparsenas: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

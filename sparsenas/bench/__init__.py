@@ -1,0 +1,1 @@
+"""Measures what this project claims, beside a bound or a peer in the same run."""

@@ -1,0 +1,1 @@
+"""One file per command: parse, look things up by name, call once."""

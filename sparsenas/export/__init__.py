@@ -1,0 +1,1 @@
+"""A trained network as other programs take it."""

@@ -1,0 +1,1 @@
+"""How long a network takes on a device: tables, how they are measured, and what they predict."""

@@ -1,0 +1,1 @@
+"""Layers: the primitives, one per file, and the modules that hold their weights."""

@@ -1,0 +1,75 @@
+"""What the page and its charts show of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sparsenas.report.summary import Summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPoint:
+    """An architecture as the search saw it.
+
+    Attributes:
+        options: the chosen option of every choice that matters, by name.
+        accuracy: on the validation images, with the supernet's weights.
+        latency_ms: predicted.
+        is_finalist: it was trained from scratch and measured.
+    """
+
+    arch: str
+    options: Mapping[str, Any]
+    accuracy: float
+    latency_ms: float
+    is_finalist: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalist:
+    """An architecture that was trained from scratch; `name` is its text, accuracy is on validation images."""
+
+    name: str
+    accuracy: float
+    latency_ms_predicted: float
+    latency_ms_measured: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerTime:
+    """A layer of a network as the native runtime ran it.
+
+    Attributes:
+        shape: channels and pixels, for people.
+        sparsity: fraction of zeros of the weights.
+        kernel: name of the native kernel.
+        us: median microseconds of one image.
+    """
+
+    name: str
+    op: str
+    shape: str
+    sparsity: float
+    kernel: str
+    us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """All that a report shows.
+
+    Attributes:
+        layers, dense_layers: of the winner and of its dense twin.
+        machine: `cpu`, `isa`, `cores`, `pinned_core`, ... of the machine that measured.
+        command: repeats the run when typed into a shell.
+        versions: of the programs that a result depends on, by name.
+    """
+
+    summary: Summary
+    trials: tuple[TrialPoint, ...]
+    finalists: tuple[Finalist, ...]
+    layers: tuple[LayerTime, ...]
+    dense_layers: tuple[LayerTime, ...]
+    machine: Mapping[str, Any]
+    command: str
+    versions: Mapping[str, str]

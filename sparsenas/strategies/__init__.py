@@ -1,0 +1,1 @@
+"""Search strategies: pure `init`, `ask`, `tell` over architectures and rewards."""

@@ -1,0 +1,173 @@
+"""What a user sees: help, and one line with exit code 2 for each mistake."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sparsenas.__main__ import COMMANDS, main
+from sparsenas.cli.lookup import find_space
+from sparsenas.export.network import random_network
+from sparsenas.export.snas import to_bytes, write
+from sparsenas.latency.devices import LOCAL, load_device
+from sparsenas.latency.measure import MeasureSettings, measure
+from sparsenas.latency.model import save
+
+QUICK = MeasureSettings(rounds=2, networks=4)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
+    """A real, hasty latency table of this machine."""
+    path = tmp_path_factory.mktemp("tables") / "here.json"
+    save(measure(find_space("tiny"), QUICK, device="here"), path)
+    return path
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty folder to work in, with a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fails(capsys, *args):
+    """Runs a command that must fail in one line, and returns the line."""
+    assert main(list(args)) == 2
+    found = capsys.readouterr().err
+    assert found.startswith("sparsenas: error: ")
+    assert found.count("\n") == 1
+    return found
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], []])
+def test_help_imports_nothing_heavy(args):
+    code = (
+        "import sys; from sparsenas.__main__ import main; main(sys.argv[1:]);"
+        "heavy = {'jax', 'numpy', 'ray', 'tyro', 'rich'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_its_options(command, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main([command, "--help"])
+    assert not exit.value.code
+    text = capsys.readouterr().out
+    assert f"sparsenas {command}" in text
+    assert "--" in text
+
+
+def test_unknown_names_list_the_known_ones(home, capsys):
+    assert "There are: search, measure" in fails(capsys, "find")
+    assert "There are: tiny" in fails(capsys, "search", "--space", "huge")
+    assert "There are: regularized_evolution, random" in fails(capsys, "search", "--strategy", "luck")
+    assert "There are: local" in fails(capsys, "search", "--device", "phone")
+    assert "digits" in fails(capsys, "search", "--dataset", "letters")
+    assert "--trails" in fails(capsys, "search", "--trails", "9")
+    assert "--workers" in fails(capsys, "search", "--workers", "many")
+
+
+def test_settings_that_mean_nothing_are_refused(home, capsys):
+    assert "`trials` must be at least 1, found 0" in fails(capsys, "search", "--trials", "0")
+    assert "`target_ms` must be above 0" in fails(capsys, "search", "--target-ms", "-1")
+    assert "`workers` must be 0 or more" in fails(capsys, "search", "--workers", "-1", "--target-ms", "9")
+
+
+def test_existing_run_is_left_alone(home, capsys):
+    (home / "mine").mkdir()
+    said = fails(capsys, "search", "--out", "mine")
+    assert "'mine' exists" in said
+    assert "--resume mine" in said
+    assert list((home / "mine").iterdir()) == []
+
+
+def test_resume_wants_a_run(home, capsys):
+    assert "found none in 'nothing'" in fails(capsys, "search", "--resume", "nothing")
+    (home / "broken").mkdir()
+    (home / "broken" / "config.json").write_text("{")
+    assert "Cannot read the run's settings" in fails(capsys, "search", "--resume", "broken")
+
+
+def test_unreachable_target_says_the_fastest(home, capsys, table):
+    said = fails(capsys, "search", "--device", str(table), "--target-ms", "0.0001", "--workers", "0")
+    assert "No architecture of space 'tiny' reaches 0.0001 ms" in said
+    fastest = float(said.split("is predicted to take ")[1].split(" ms")[0])
+    assert 0.0001 < fastest < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"machine": {"cpu": "Another 9000", "isa": "neon"}}, "measured on cpu 'Another 9000'"),
+        ({"build": "0123"}, "belongs to build 0123"),
+    ],
+)
+def test_table_of_another_machine_is_refused(home, capsys, table, change, says):
+    other = home / "other.json"
+    other.write_text(json.dumps(json.loads(table.read_text()) | change))
+    assert says in fails(capsys, "search", "--device", str(other))
+
+
+def test_damaged_model_is_refused(home, capsys):
+    space = find_space("tiny")
+    model = to_bytes(random_network(space.layers(space.smallest), seed=0))
+    (home / "model.snas").write_bytes(model[:-100])
+    for args in (["profile", "model.snas"], ["run", "model.snas", "x.png"]):
+        said = fails(capsys, *args)
+        assert "model.snas" in said
+        assert "expected" in said.lower()
+    assert "none.snas" in fails(capsys, "profile", "none.snas")
+
+
+def test_latency_predicts_from_a_table(home, capsys, table):
+    assert main(["latency", "smallest", "--device", str(table)]) == 0
+    text = capsys.readouterr().out
+    assert "classifier" in text
+    assert (
+        f"{load_device(str(table)).predict(find_space('tiny').layers(find_space('tiny').smallest)):.4f}"
+        in text
+    )
+    assert "has no latency table yet" in fails(capsys, "latency", "smallest", "--device", LOCAL)
+
+
+def test_measure_writes_a_table_and_keeps_an_old_one(home, capsys):
+    quick = ["measure", "--settings.rounds", "1", "--settings.networks", "4"]
+    assert main([*quick, "--out", "here.json"]) == 0
+    assert "Wrote here.json" in capsys.readouterr().out
+    before = (home / "here.json").read_text()
+    assert "exists" in fails(capsys, *quick, "--out", "here.json")
+    assert (home / "here.json").read_text() == before
+    assert main([*quick, "--out", "here.json", "--force"]) == 0
+
+
+def test_run_prints_the_most_probable_classes(home, capsys):
+    from PIL import Image
+
+    space = find_space("tiny")
+    names = [f"kind {i}" for i in range(10)]
+    write(random_network(space.layers(space.smallest), seed=0, classes=names), home / "model.snas")
+    Image.new("L", (17, 40), 128).save(home / "grey.png")
+    assert main(["run", "model.snas", "grey.png", "--top", "3"]) == 0
+    assert capsys.readouterr().out.count("kind ") == 3
+    (home / "text.png").write_text("not an image")
+    assert "text.png" in fails(capsys, "run", "model.snas", "text.png")
+
+
+def test_profile_names_kernels(home, capsys):
+    space = find_space("tiny")
+    write(random_network(space.layers(space.smallest), seed=0), home / "model.snas")
+    assert main(["profile", "model.snas", "--repeats", "20"]) == 0
+    text = capsys.readouterr().out
+    assert "conv1x1_unstructured" in text
+    assert "Whole network" in text

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+
+from sparsenas.cli.lookup import find_space, known_spaces
+from sparsenas.errors import UserError
+from sparsenas.space import Builder, combine
+from sparsenas.sparsity.patterns import DENSE, Block, KernelPattern, NByM, Sparse
+
+SPACES = known_spaces()
+
+
+@pytest.fixture(params=SPACES)
+def space(request):
+    return find_space(request.param)
+
+
+def archs(space, count=50):
+    rng = np.random.default_rng(0)
+    return [space.largest, space.smallest, *(space.sample(rng) for _ in range(count))]
+
+
+def test_layers_fit_each_other(space):
+    for arch in archs(space):
+        layers = space.layers(arch)
+        for i, layer in enumerate(layers):
+            for j in layer.inputs:
+                assert j < i
+                if j < 0:
+                    assert (layer.height, layer.width, layer.c_in) == space.image
+                else:
+                    before = layers[j]
+                    assert (layer.height, layer.width, layer.c_in) == (
+                        before.out_height,
+                        before.out_width,
+                        before.c_out,
+                    )
+        assert layers[-1].c_out == space.classes
+
+
+def test_mutate_changes_exactly_one_choice_that_matters(space):
+    rng = np.random.default_rng(1)
+    for arch in archs(space):
+        mutant = space.mutate(arch, rng)
+        assert space.layers(mutant) != space.layers(arch)
+        # A changed depth may open or close other choices; closed ones are at their first option.
+        both = set(space.used_choices(arch)) & set(space.used_choices(mutant))
+        assert sum(arch[i] != mutant[i] for i in both) == 1
+
+
+def test_encodings_are_inverses(space):
+    for arch in archs(space):
+        assert space.decode(space.encode(arch)) == arch
+        assert space.parse(space.text(arch)) == arch
+        assert space.encode(arch).sum() == len(space.choices)
+
+
+def test_canonical_keeps_the_network_and_names_it_once(space):
+    rng = np.random.default_rng(2)
+    seen = {}
+    for _ in range(300):
+        raw = tuple(int(rng.integers(len(c.options))) for c in space.choices)
+        arch = space.canonical(raw)
+        layers = space.layers(raw)
+        assert space.layers(arch) == layers
+        assert seen.setdefault(layers, arch) == arch
+
+
+def test_fixed_space_has_that_network_only(space):
+    for arch in archs(space, 10):
+        fixed = space.fixed(arch)
+        assert fixed.size == 1
+        assert fixed.layers(()) == space.layers(arch)
+        twin = space.fixed(arch, dense=True).layers(())
+        assert twin == tuple(layer.dense() for layer in space.layers(arch))
+
+
+def test_layer_variants_cover_every_architecture_and_its_dense_twin(space):
+    keys = {layer.key for layer in space.layer_variants()}
+    for arch in archs(space):
+        for layer in space.layers(arch):
+            assert {layer.key, layer.dense().key} <= keys
+
+
+def test_fingerprint_sees_every_change():
+    def build(classes=10, levels=(DENSE, Sparse(0.9)), width=8):
+        net = Builder("one", image=(8, 8, 3), classes=classes)
+        x = net.conv_hwc("stem", net.image, width)
+        return net.classify(net.conv1x1("mix", x, 16, sparsity=net.choice("zeros", levels)))
+
+    same = {build().fingerprint(), build().fingerprint()}
+    different = {
+        build(classes=5).fingerprint(),
+        build(levels=(DENSE, Sparse(0.8))).fingerprint(),
+        build(width=16).fingerprint(),
+    }
+    assert len(same) == 1
+    assert len(same | different) == 4
+
+
+def test_counts_of_a_layer_follow_the_formula():
+    net = Builder("one", image=(9, 7, 3), classes=4)
+    x = net.conv_hwc("stem", net.image, 8, stride=2)
+    space = net.classify(net.conv1x1("mix", x, 16, sparsity=net.choice("zeros", (Sparse(0.75),))))
+    stem, mix, pool, classifier = space.layers((0,))
+    assert (stem.out_height, stem.out_width) == (5, 4)
+    assert stem.macs == 5 * 4 * 8 * 27
+    assert (mix.nonzeros, mix.macs, mix.parameters) == (32, 32 * 20, 32 + 16)
+    assert (pool.macs, pool.parameters) == (0, 0)
+    assert classifier.macs == 16 * 4
+
+
+def test_shapes_and_counts_of_convolutions_pools_and_gates():
+    net = Builder("one", image=(9, 7, 3), classes=4)
+    x = net.conv_hwc("stem", net.image, 8)
+    pattern = KernelPattern()
+    x = net.conv("wide", x, 12, stride=2, activation="swish", sparsity=Sparse(0.8, pattern))
+    x = net.average_pool("smooth", x, kernel=3, stride=1)
+    gate = net.conv1x1("gate", net.global_average_pool("squeeze", x), 12, activation="hard_sigmoid")
+    x = net.max_pool("halve", net.multiply("scale", x, gate))
+    space = net.classify(net.conv1x1("mix", x, 10, sparsity=Sparse(0.5, Block(4))))
+    layers = {layer.name: layer for layer in space.layers(())}
+    sides = {name: (layer.out_height, layer.out_width) for name, layer in layers.items()}
+    assert sides == {
+        "stem": (9, 7), "wide": (5, 4), "smooth": (5, 4), "squeeze": (1, 1), "gate": (1, 1),
+        "scale": (5, 4), "halve": (2, 2), "mix": (2, 2), "pool": (1, 1), "classifier": (1, 1),
+    }  # fmt: skip
+    assert layers["scale"].inputs == (2, 4)
+    assert layers["wide"].weight_shape == (12, 8, 3, 3)
+    # 43 kernels of 4 come closest to a fifth of 864 weights.
+    assert (layers["wide"].nonzeros, layers["wide"].macs) == (172, 172 * 20)
+    assert layers["halve"].macs == layers["scale"].nonzeros == 0
+    # Of 24 full blocks 12, of 12 lower ones 6.
+    assert layers["mix"].nonzeros == 12 * 4 + 6 * 2
+    assert space.fixed(()).layers(()) == space.layers(())
+
+
+def test_combine_lines_up_shared_choices():
+    net = Builder("one", image=(8, 8, 3), classes=10)
+    a, b = net.choice("a", (1, 2)), net.choice("b", (10, 20, 30))
+    both = combine(lambda x, y, z: x + y * z, b, a, a)
+    assert both.choices == (0, 1)
+    assert both.values.tolist() == [[10 + 1, 20 + 1, 30 + 1], [10 + 4, 20 + 4, 30 + 4]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("0-1", "has 14 option indices, found 2"), ("a-b", "found 'a-b'"), ("-".join(["9"] * 14), "found 9")],
+)
+def test_parse_says_what_is_wrong(text, says):
+    with pytest.raises(UserError, match=says):
+        find_space("tiny").parse(text)
+
+
+def test_builder_says_what_is_wrong():
+    net = Builder("one", image=(8, 8, 3), classes=10)
+    x = net.conv_hwc("stem", net.image, 8)
+    width = net.choice("width", (8, 16))
+    with pytest.raises(UserError, match="two choices named 'width'"):
+        net.choice("width", (1,))
+    with pytest.raises(UserError, match="'empty'.*no options"):
+        net.choice("empty", ())
+    with pytest.raises(UserError, match="two layers named 'stem'"):
+        net.conv1x1("stem", x, 8)
+    with pytest.raises(UserError, match="no activation named 'gelu'"):
+        net.conv1x1("mix", x, 8, activation="gelu")
+    with pytest.raises(UserError, match="at least 1 output channel, found 0"):
+        net.conv1x1("none", x, 0)
+    y = net.conv1x1("wide", x, width)
+    with pytest.raises(UserError, match="different shapes: 8 x 8 x 8 and 8/16 x 8 x 8"):
+        net.add("sum", x, y)
+    with pytest.raises(
+        UserError, match=r"multiplies tensors of different shapes: .* may also have one pixel"
+    ):
+        net.multiply("product", x, net.max_pool("half_size", x))
+    with pytest.raises(
+        UserError, match=r"even kernel, here 2, lie side by side \(stride 2\).* found stride 1"
+    ):
+        net.max_pool("overlap", x, kernel=2, stride=1)
+    with pytest.raises(
+        UserError, match=r"'blocks'.* \(conv\) cannot be block4, only dense or unstructured or"
+    ):
+        net.conv("blocks", x, 8, sparsity=Sparse(0.9, Block(4)))
+    with pytest.raises(UserError, match=r"'groups'.* \(conv1x1\) cannot be 2:4"):
+        net.conv1x1("groups", x, 8, sparsity=Sparse(0.5, NByM(2, 4)))
+    with pytest.raises(UserError, match="has kernel 5, but kernel patterns are for kernel 3"):
+        net.conv("large", x, 8, kernel=5, sparsity=net.choice("zeros", (DENSE, Sparse(0.9, KernelPattern()))))
+    with pytest.raises(UserError, match="must keep its input's shape"):
+        net.optional(net.choice("on", (False, True)), x, lambda x: net.depthwise("half", x, stride=2))
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])
+def test_sparse_refuses_fractions_that_mean_nothing(fraction):
+    with pytest.raises(ValueError, match="above 0 and below 1"):
+        Sparse(fraction)
