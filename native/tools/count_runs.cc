@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <vector>
 
 #include "base/arch.h"
 #include "base/error.h"
@@ -17,11 +16,10 @@ using namespace sparsenas;
 int main(int argc, char** argv) {
   try {
     if (argc != 3) Fail("Usage: sparsenas-count-runs MODEL RUNS");
-    std::vector<double> seconds(1000);
     const size_t runs = std::strtoul(argv[2], nullptr, 10);
-    if (runs < 1 || runs > seconds.size()) Fail("Expected 1 to 1000 runs, found '%s'.", argv[2]);
+    if (runs < 1 || runs > 1000) Fail("Expected 1 to 1000 runs, found '%s'.", argv[2]);
     Model model = Model::Open(argv[1], DefaultIsa());
-    model.Measure(runs, seconds.data());
+    model.Repeat(runs);
     std::printf("%s\n", model.plan().layers[0].kernel_name);
     return 0;
   } catch (const std::exception& error) {
