@@ -74,7 +74,7 @@ inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, 
     const float* plane = args.scratch + scratch.Row<kKernel>(y * args.stride + r - args.padding) +
                          kConvHwcMargin + x;
     for (size_t c = 0; c < args.in_channels; ++c, plane += scratch.channel) {
-#pragma GCC unroll 11
+#pragma GCC unroll 8
       for (size_t s = 0; s < kKernel; ++s) {
         const float* in = plane + scratch.tap[s];
         V pixels[kVectors];
