@@ -88,6 +88,7 @@ class PlannedLayer:
     Attributes:
         inputs: positions of the layers it reads, -1 for the image.
         height, width: pixels of the (first) input.
+        out_height, out_width: pixels of the output.
         nonzeros: weights in the model file, biases aside.
         weights: weights with the zeros.
         kernel_name: the kernel that computes it, such as "conv1x1_unstructured_avx512".
@@ -105,6 +106,8 @@ class PlannedLayer:
     width: int
     kernel: int
     stride: int
+    out_height: int
+    out_width: int
     nonzeros: int
     weights: int
     kernel_name: str
@@ -113,10 +116,7 @@ class PlannedLayer:
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one image, zeros left out."""
-        if self.op == "fully_connected":
-            return self.nonzeros
-        rows, columns = ((side - 1) // self.stride + 1 for side in (self.height, self.width))
-        return self.nonzeros * rows * columns
+        return self.nonzeros * self.out_height * self.out_width
 
     @property
     def zeros(self) -> float:

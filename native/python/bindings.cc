@@ -100,6 +100,8 @@ py::list Layers(const SharedModel& model) {
     record["width"] = layer.width;
     record["kernel"] = layer.kernel;
     record["stride"] = layer.stride;
+    record["out_height"] = layer.out_height;
+    record["out_width"] = layer.out_width;
     record["nonzeros"] = layer.nonzeros;
     record["weights"] = layer.dense_weights();
     record["kernel_name"] = layer.kernel_name;

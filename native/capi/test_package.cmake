@@ -1,0 +1,31 @@
+# Installs the library from LIBRARY into PLACE, builds EXAMPLE against it and runs that on GOLDEN.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${ARGN}: ${result}\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE ${PLACE})
+run(${CMAKE_COMMAND} --install ${LIBRARY} --prefix ${PLACE}/installed)
+set(toolchain)
+if(TOOLCHAIN)
+  set(toolchain -DCMAKE_TOOLCHAIN_FILE=${TOOLCHAIN})
+endif()
+run(${CMAKE_COMMAND} -S ${EXAMPLE} -B ${PLACE}/example -G ${GENERATOR} ${toolchain}
+  -DCMAKE_MAKE_PROGRAM=${MAKE_PROGRAM} -Dsparsenas_DIR=${PLACE}/installed/lib/cmake/sparsenas)
+run(${CMAKE_COMMAND} --build ${PLACE}/example)
+
+# Class and output of the golden image, whatever they are: the same from both libraries.
+run(${EMULATOR} ${PLACE}/example/classify ${GOLDEN}.snas ${GOLDEN}.image.f32)
+if(NOT output MATCHES "^[0-4] (cat|dog|Kuh|canapé|魚) -?[0-9.]+\n$")
+  message(FATAL_ERROR "Expected a class of the golden model, found: ${output}")
+endif()
+set(expected "${output}")
+if(EXISTS ${PLACE}/example/classify_shared)
+  run(${EMULATOR} ${PLACE}/example/classify_shared ${GOLDEN}.snas ${GOLDEN}.image.f32)
+  if(NOT output STREQUAL expected)
+    message(FATAL_ERROR "Expected the shared library to give ${expected}, found: ${output}")
+  endif()
+endif()
