@@ -17,6 +17,7 @@
 #include "model/format.h"
 #include "model/mapped_file.h"
 #include "model/model.h"
+#include "testing/check.h"
 
 namespace {
 
@@ -210,6 +211,133 @@ void TestWeightsAreFinite(std::vector<uint8_t> bytes) {
   CheckMentions(error, "finite");
 }
 
+// Squeeze-and-excitation as a network has it: the channels of an image, each times a number that
+// two fully connected layers make of the means of all channels.
+struct SqueezeExcite {
+  uint32_t channels, squeezed, height, width;
+  Activation activation, gate;
+  std::vector<float> reduce, reduce_bias, excite, excite_bias;  // [R, C], [R], [C, R], [C]
+
+  std::vector<uint8_t> Bytes() const {
+    std::vector<uint8_t> bytes(64 + 4 * 128);
+    const auto put = [&](size_t offset, auto number) {
+      std::memcpy(bytes.data() + offset, &number, sizeof number);
+    };
+    // Returns where the data begins.
+    const auto append = [&](const void* data, size_t size) {
+      bytes.resize((bytes.size() + 63) / 64 * 64);
+      const uint64_t begin = bytes.size();
+      bytes.resize(begin + size);
+      std::memcpy(bytes.data() + begin, data, size);
+      return begin;
+    };
+    const auto layer = [&](size_t i, Op op, Activation done, int32_t first, int32_t second,
+                           uint32_t c_in, uint32_t c_out, bool planes) {
+      const size_t at = 64 + 128 * i;
+      put(at, op);
+      put(at + 8, static_cast<uint32_t>(done));
+      put(at + 12, second == -2 ? 1u : 2u);
+      put(at + 16, first);
+      put(at + 20, second);
+      put(at + 24, c_in);
+      put(at + 28, c_out);
+      put(at + 32, planes ? height : 1u);
+      put(at + 36, planes ? width : 1u);
+      put(at + 40, 1u);  // Kernel and stride.
+      put(at + 44, 1u);
+    };
+    const auto weights = [&](size_t i, const std::vector<float>& weight,
+                             const std::vector<float>& bias) {
+      const size_t at = 64 + 128 * i;
+      put(at + 48, uint64_t{weight.size()});
+      put(at + 56, append(weight.data(), 4 * weight.size()));
+      put(at + 64, uint64_t{4 * weight.size()});
+      put(at + 72, append(bias.data(), 4 * bias.size()));
+      put(at + 80, uint64_t{4 * bias.size()});
+    };
+    layer(0, Op::kGlobalAveragePool, Activation::kNone, kImage, -2, channels, channels, true);
+    layer(1, Op::kFullyConnected, activation, 0, -2, channels, squeezed, false);
+    layer(2, Op::kFullyConnected, gate, 1, -2, squeezed, channels, false);
+    layer(3, Op::kMultiply, Activation::kNone, kImage, 2, channels, channels, true);
+    weights(1, reduce, reduce_bias);
+    weights(2, excite, excite_bias);
+    const uint8_t strings[] = {1, 0, 0, 0, 'a', 1, 0, 0, 0, 'b', 1, 0, 0, 0, 'c', 1, 0, 0, 0, 'd'};
+    put(48, append(strings, sizeof strings));
+    put(56, uint64_t{sizeof strings});
+    std::memcpy(bytes.data(), "SNAS", 4);
+    put(4, kFormatVersion);
+    put(20, InputLayout::kChw);
+    put(24, height);
+    put(28, width);
+    put(32, channels);
+    put(36, 4u);
+    put(8, uint64_t{bytes.size()});
+    SetChecksum(&bytes);
+    return bytes;
+  }
+
+  // The number of each channel.
+  std::vector<double> Gates(const std::vector<float>& image) const {
+    const size_t pixels = size_t{height} * width;
+    std::vector<double> hidden(reduce_bias.begin(), reduce_bias.end());
+    for (uint32_t c = 0; c < channels; ++c) {
+      double mean = 0;
+      for (size_t p = 0; p < pixels; ++p) mean += double{image[c * pixels + p]} / double(pixels);
+      for (uint32_t r = 0; r < squeezed; ++r) hidden[r] += double{reduce[r * channels + c]} * mean;
+    }
+    std::vector<double> gates(excite_bias.begin(), excite_bias.end());
+    for (uint32_t c = 0; c < channels; ++c) {
+      for (uint32_t r = 0; r < squeezed; ++r)
+        gates[c] += double{excite[c * squeezed + r]} * Activate(hidden[r], activation);
+      gates[c] = Activate(gates[c], gate);
+    }
+    return gates;
+  }
+};
+
+void TestSqueezeExciteIsItsFormula() {
+  struct Shape {
+    uint32_t channels, squeezed, height, width;
+  };
+  Random random(1);
+  for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{17, 3, 5, 3}, Shape{72, 24, 28, 28},
+                             Shape{480, 120, 14, 14}, Shape{1152, 48, 7, 7}}) {
+    for (const Activation activation : {Activation::kRelu, Activation::kSwish}) {
+      for (const Activation gate : {Activation::kSigmoid, Activation::kHardSigmoid}) {
+        const auto [c, r, h, w] = shape;
+        SqueezeExcite block = {c,
+                               r,
+                               h,
+                               w,
+                               activation,
+                               gate,
+                               RandomFloats(r * c, random),
+                               RandomFloats(r, random),
+                               RandomFloats(c * r, random),
+                               RandomFloats(c, random)};
+        // So that what the activations take is of size 1.
+        for (float& weight : block.reduce) weight *= std::sqrt(float(h * w) / float(c));
+        for (float& weight : block.excite) weight /= std::sqrt(float(r));
+        const std::vector<float> image = RandomFloats(size_t{c} * h * w, random);
+        const std::vector<uint8_t> bytes = block.Bytes();
+        const std::vector<double> gates = block.Gates(image);
+        for (const Isa isa : MachineIsas()) {
+          Model model = Model::FromBytes(bytes.data(), bytes.size(), "test.snas", isa);
+          std::vector<float> outputs(model.plan().outputs);
+          Check(outputs.size() == image.size(), "number of outputs");
+          model.Run(image.data(), outputs.data());
+          // Up to 1152 terms in float32, which add up to a number of size 1.
+          double worst = 0;
+          for (size_t i = 0; i < image.size(); ++i)
+            worst = std::max(worst, std::fabs(outputs[i] - image[i] * gates[i / (h * w)]));
+          Check(worst < 1e-5, std::to_string(c) + " channels with " + IsaName(isa) +
+                                  " are off by " + std::to_string(worst));
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -221,6 +349,7 @@ int main(int argc, char** argv) {
   const std::vector<uint8_t> golden(file.bytes(), file.bytes() + file.size());
   TestCrc32();
   TestGoldenFile(golden, ReadFloats(argv[2]), ReadFloats(argv[3]));
+  TestSqueezeExciteIsItsFormula();
   TestBuffersThatLiveTogetherLieApart();
   TestEveryTruncationIsAnError(golden);
   TestEveryFlipIsAnError(golden);

@@ -99,6 +99,10 @@ class DepthwiseColumn {
   using V = typename Planes::V;
   static constexpr size_t kLanes = Planes::kLanes;
   static constexpr size_t kPadding = kKernel / 2;
+  // Whether every output has two sums, which wait for each other less. Measured on a Zen 5 core:
+  // vectors of sixteen gain up to 1.1 times with 3x3 kernels, 1.05 to 1.25 with larger ones, though
+  // weights then wait in memory; those of eight, with half the registers, lose as much.
+  static constexpr bool kTwoSums = V::kLanes >= 16;
   static constexpr bool kFirst = kEdges != kNoEdge && kEdges != kLastEdge;
   static constexpr bool kLast = kEdges != kNoEdge && kEdges != kFirstEdge;
 
@@ -160,34 +164,41 @@ class DepthwiseColumn {
     }
   }
 
+  struct Sum {
+    V odd, even;  // Of odd and even taps of a row, or both in `odd`.
+  };
+  [[gnu::always_inline]] Sum Start() const { return {bias_, V::Set(0.0f)}; }
+
   // Adds the taps of row r + kStep * j of the filter to sum[kSums - 1 - j]. Tap by tap: the next
   // addition to the same sum is kSums multiply-adds later.
   template <size_t kFrom, size_t kEnd, size_t kSums>
   [[gnu::always_inline]] void AddRow(const V (&x)[kKernel], size_t r, size_t step,
-                                     V (&sum)[kSums]) const {
+                                     Sum (&sum)[kSums]) const {
 #pragma GCC unroll 8
     for (size_t s = 0; s < kKernel; ++s) {
 #pragma GCC unroll 8
-      for (size_t j = kFrom; j < kEnd; ++j)
-        sum[j] = V::MulAdd(x[s], weight_[(r - step * j) * kKernel + s], sum[j]);
+      for (size_t j = kFrom; j < kEnd; ++j) {
+        V& part = kTwoSums && s % 2 == 0 ? sum[j].even : sum[j].odd;
+        part = V::MulAdd(x[s], weight_[(r - step * j) * kKernel + s], part);
+      }
     }
   }
 
-  [[gnu::always_inline]] void StoreRow(size_t y, V sum) const {
+  [[gnu::always_inline]] void StoreRow(size_t y, const Sum& sum) const {
     const size_t begin = y * channels_.out_width;
-    sum = channels_.finish.Clamp(sum);
+    const V all = channels_.finish.Clamp(kTwoSums ? V::Add(sum.odd, sum.even) : sum.odd);
     if (begin + kLanes <= out_left_) {
-      Planes::Store(sum, out_ + begin, channels_.out_stride);
+      Planes::Store(all, out_ + begin, channels_.out_stride);
     } else {
-      Planes::Store(sum, out_ + begin, channels_.out_stride, stored_);
+      Planes::Store(all, out_ + begin, channels_.out_stride, stored_);
     }
   }
 
   // sum[j] is of output row y - kPadding + j while input row y is added.
   [[gnu::always_inline]] void RunStride1() const {
-    V sum[kKernel];
+    Sum sum[kKernel];
 #pragma GCC unroll 8
-    for (V& each : sum) each = bias_;
+    for (Sum& each : sum) each = Start();
     const size_t height = channels_.height;
     if (height < 2 * kPadding) return RunShort(sum);
     AddTop<0>(sum);
@@ -203,7 +214,7 @@ class DepthwiseColumn {
 
   // The first and the last kPadding rows, without what belongs to rows outside the output.
   template <size_t kRow>
-  [[gnu::always_inline]] void AddTop(V (&sum)[kKernel]) const {
+  [[gnu::always_inline]] void AddTop(Sum (&sum)[kKernel]) const {
     if constexpr (kRow < kPadding) {
       Add<kPadding - kRow, kKernel>(kRow, sum);
       Next(sum);
@@ -211,7 +222,7 @@ class DepthwiseColumn {
     }
   }
   template <size_t kRow>
-  [[gnu::always_inline]] void AddBottom(V (&sum)[kKernel]) const {
+  [[gnu::always_inline]] void AddBottom(Sum (&sum)[kKernel]) const {
     if constexpr (kRow < kPadding) {
       const size_t y = channels_.height - kPadding + kRow;
       Add<0, kKernel - 1 - kRow>(y, sum);
@@ -222,7 +233,7 @@ class DepthwiseColumn {
   }
 
   // Where rows are both: with all sums, and only those of the output are stored.
-  [[gnu::always_inline]] void RunShort(V (&sum)[kKernel]) const {
+  [[gnu::always_inline]] void RunShort(Sum (&sum)[kKernel]) const {
     for (size_t y = 0; y < channels_.height + kPadding; ++y) {
       if (y < channels_.height) Add<0, kKernel>(y, sum);
       if (y >= kPadding) StoreRow(y - kPadding, sum[0]);
@@ -231,24 +242,25 @@ class DepthwiseColumn {
   }
 
   template <size_t kFrom, size_t kEnd>
-  [[gnu::always_inline]] void Add(size_t y, V (&sum)[kKernel]) const {
+  [[gnu::always_inline]] void Add(size_t y, Sum (&sum)[kKernel]) const {
     V x[kKernel];
     LoadRow(y, x);
     AddRow<kFrom, kEnd>(x, kKernel - 1, 1, sum);
   }
 
   template <size_t kSums>
-  [[gnu::always_inline]] void Next(V (&sum)[kSums]) const {
+  [[gnu::always_inline]] void Next(Sum (&sum)[kSums]) const {
 #pragma GCC unroll 8
     for (size_t j = 0; j + 1 < kSums; ++j) sum[j] = sum[j + 1];
-    sum[kSums - 1] = bias_;
+    sum[kSums - 1] = Start();
   }
 
   // sum[j] is of output row y + j. Two rows of the input at a time; the second completes row y.
   [[gnu::always_inline]] void RunStride2() const {
-    V x[kKernel], sum[kPadding + 1];
+    V x[kKernel];
+    Sum sum[kPadding + 1];
 #pragma GCC unroll 8
-    for (V& each : sum) each = bias_;
+    for (Sum& each : sum) each = Start();
     // Where a filter has more than one row above its centre, rows at the top come before the pair
     // that completes output row 0.
     for (size_t y = size_t{0} - kPadding / 2; y != channels_.out_height; ++y) {
