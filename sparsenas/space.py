@@ -46,7 +46,8 @@ class Layer:
         op: one of `OPS`.
         inputs: positions of the layers it reads, `IMAGE` for the network's input.
         c_in, c_out: channels in and out.
-        height, width: pixels of the input; of the first one where a multiply reads a vector beside it.
+        height, width: pixels of the input; of the first one where a multiply reads a vector beside it. A
+            fully_connected reads all of them, channel by channel.
         kernel: side of the window. Padding is kernel // 2 on every side, and none where a pool's kernel is
             even. Padding is left out of the mean and the maximum.
         pattern, sparsity: where the zeros of the weights may be, and their fraction.
@@ -79,8 +80,10 @@ class Layer:
         match self.op:
             case "conv_hwc":
                 return (self.c_out, self.kernel, self.kernel, self.c_in)
-            case "conv1x1" | "fully_connected":
+            case "conv1x1":
                 return (self.c_out, self.c_in)
+            case "fully_connected":  # Of all pixels, channel by channel.
+                return (self.c_out, self.c_in * self.height * self.width)
             case "depthwise":
                 return (self.c_out, self.kernel, self.kernel)
             case "conv":
