@@ -39,7 +39,7 @@ def variants(
     if 0 in sparsities:
         dense = made.layers(**settings)
         yield Variant(network=network, sparsity=0.0, pattern="dense", layers=dense)
-    fractions = [sparsity for sparsity in sparsities if sparsity]
+    fractions = sorted({sparsity for sparsity in sparsities if sparsity})
     for pattern, preset in made.presets.items() if fractions else ():
         if pattern not in patterns:
             continue
@@ -119,7 +119,7 @@ def _bench_network(
     """Measures the variants of one network, our own dense one in the rounds of each."""
     records = []
     with contextlib.ExitStack() as network:
-        subject = prepare(network, dense, pythons)
+        subject = prepare(network, dense, [OURS] if asked[0].sparsity else pythons)
         twin = enter(network, [OURS], subject, pythons, cores, note)
         for variant in asked:
             begin(variant)

@@ -76,8 +76,9 @@ def main(args: list[str]) -> None:
 def _check(options: Options) -> None:
     if bad := [sparsity for sparsity in options.sparsity if not 0 <= sparsity < 1]:
         raise UserError(f"`--sparsity` must be 0 or more and below 1, found {bad[0]:g}.")
-    if not options.network or not options.sparsity:
-        raise UserError("`--network` and `--sparsity` must name at least one, found none.")
+    for name in ("network", "sparsity", "pattern"):
+        if not getattr(options, name):
+            raise UserError(f"`--{name}` must name at least one, found none.")
     for name in ("threads", "rounds"):
         if getattr(options, name) < 1:
             raise UserError(f"`--{name}` must be at least 1, found {getattr(options, name)}.")
