@@ -46,10 +46,11 @@ class Layer:
         op: one of `OPS`.
         inputs: positions of the layers it reads, `IMAGE` for the network's input.
         c_in, c_out: channels in and out.
-        height, width: pixels of the input; of the first one where a multiply reads a vector beside it. A
-            fully_connected reads all of them, channel by channel.
-        kernel: side of the window. Padding is kernel // 2 on every side, and none where a pool's kernel is
-            even. Padding is left out of the mean and the maximum.
+        height, width: pixels of the input; of the first one where a multiply reads a vector beside it.
+            A fully connected layer reads all of its input, channel by channel and row by row.
+        kernel: side of the window.
+        pad: pixels of padding on every side: zeros to a convolution, nothing to a mean or maximum. Where
+            left out it is kernel // 2, and none where a pool's kernel is even.
         pattern, sparsity: where the zeros of the weights may be, and their fraction.
     """
 
@@ -62,17 +63,23 @@ class Layer:
     width: int
     kernel: int = 1
     stride: int = 1
+    pad: int | None = None
     activation: str = "none"
     pattern: Pattern = DENSE.pattern
     sparsity: float = 0.0
 
     @property
+    def padding(self) -> int:
+        """Pixels of padding on every side of the input."""
+        return _usual_padding(self.kernel) if self.pad is None else self.pad
+
+    @property
     def out_height(self) -> int:
-        return _out_side(self.op, self.height, self.kernel, self.stride)
+        return _out_side(self.op, self.height, self.kernel, self.stride, self.padding)
 
     @property
     def out_width(self) -> int:
-        return _out_side(self.op, self.width, self.kernel, self.stride)
+        return _out_side(self.op, self.width, self.kernel, self.stride, self.padding)
 
     @property
     def weight_shape(self) -> tuple[int, ...] | None:
@@ -82,7 +89,7 @@ class Layer:
                 return (self.c_out, self.kernel, self.kernel, self.c_in)
             case "conv1x1":
                 return (self.c_out, self.c_in)
-            case "fully_connected":  # Of all pixels, channel by channel.
+            case "fully_connected":
                 return (self.c_out, self.c_in * self.height * self.width)
             case "depthwise":
                 return (self.c_out, self.kernel, self.kernel)
@@ -143,13 +150,15 @@ def misplaced(pattern: Pattern, op: str, kernel: int) -> str:
     return ""
 
 
-def _out_side(op: str, side: int, kernel: int, stride: int) -> int:
+def _usual_padding(kernel: int) -> int:
+    return kernel // 2 if kernel % 2 else 0
+
+
+def _out_side(op: str, side: int, kernel: int, stride: int, padding: int) -> int:
     """Returns the pixels out along one side."""
     if op in ("global_average_pool", "fully_connected"):
         return 1
-    if kernel % 2 == 0:
-        return (side - kernel) // stride + 1
-    return (side - 1) // stride + 1
+    return (side + 2 * padding - kernel) // stride + 1
 
 
 @dataclass(frozen=True)
@@ -683,7 +692,8 @@ class Builder:
         )
         self._templates.append(template)
         height, width = (
-            _out_side(op, side, template.kernel, template.stride) for side in (x.height, x.width)
+            _out_side(op, side, template.kernel, template.stride, _usual_padding(template.kernel))
+            for side in (x.height, x.width)
         )
         return Tensor(len(self._templates) - 1, c_out, height, width)
 

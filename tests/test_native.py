@@ -304,10 +304,11 @@ def test_layers_say_how_they_run():
     by_name = {planned.name: planned for planned in model.layers}
     assert list(by_name) == [
         "stem", "expand", "filter", "project", "join", "peak", "shrink", "direct", "kernels", "full",
-        "smooth", "halve", "pairs", "widen", "squeeze", "reduce", "excite", "scale", "pool", "classifier",
+        "smooth", "halve", "pairs", "widen", "squeeze", "reduce", "excite", "scale", "pool", "gather",
+        "flatten", "both", "classifier",
     ]  # fmt: skip
-    assert by_name["classifier"].kernel_name == "fully_connected_unstructured_scalar"
-    assert (by_name["classifier"].nonzeros, by_name["classifier"].weights) == (8, 1310)
+    assert by_name["gather"].kernel_name == "fully_connected_unstructured_scalar"
+    assert (by_name["gather"].nonzeros, by_name["gather"].weights) == (9, 1572)
     assert (by_name["widen"].pattern, by_name["reduce"].pattern) == ("block4", "2:4")
     assert by_name["join"].inputs == (0, 3)
     assert by_name["shrink"].stride == 2
@@ -480,7 +481,7 @@ def test_weights_that_break_the_promise_of_their_pattern_are_refused(one, patter
 
 def test_unsupported_stride_is_refused():
     one = layer("depthwise", c_in=4, height=9, width=9, stride=3)
-    with pytest.raises(UserError, match="stride 1 or 2, found kernel 3 and stride 3"):
+    with pytest.raises(UserError, match="stride 1 to 2, found kernel 3 and stride 3"):
         native.Model.from_bytes(to_bytes(random_network([one], seed=0)))
 
 

@@ -158,7 +158,7 @@ struct Bench {
     const size_t out_side = OutSide(side, stride);
     const AlignedArray<float> in = Tensor(side * side * 3);
     AlignedArray<float> out(channels * PlaneStride(out_side, out_side));
-    AlignedArray<float> scratch(ConvHwcScratchFloats(side, 3, 3, stride));
+    AlignedArray<float> scratch(ConvHwcScratchFloats(side, 3, 3, stride, 1));
     const std::vector<float> weight = RandomFloats(27 * channels, random);
     const ConvHwcWeights packed = PackConvHwc(weight.data(), weight.data(), channels, 3, 3);
     ConvHwcArgs args;

@@ -1,27 +1,21 @@
 // What maximum and average pooling share: sizes and arguments.
 //
-// Windows of K x K pixels, S apart. An odd K has K / 2 pixels of padding on each side, an even one
-// none; no window takes anything from the padding. Pixels that no window reaches, below and on the
-// right, are left out.
+// Windows of K x K pixels, S apart, in an image with P pixels of padding on each side; no window
+// takes anything from the padding. Pixels that no window reaches, below and on the right, are left
+// out.
 #pragma once
 
 #include <cstddef>
 
 #include "kernels/activation.h"
+#include "kernels/tensor.h"
 
 namespace sparsenas {
 
-constexpr size_t PoolPadding(size_t kernel) { return kernel % 2 == 1 ? kernel / 2 : 0; }
-
-// Windows along one side.
-constexpr size_t PoolOutSide(size_t side, size_t kernel, size_t stride) {
-  const size_t padded = side + 2 * PoolPadding(kernel);
-  return padded < kernel ? 0 : (padded - kernel) / stride + 1;
-}
-
 struct PoolArgs {
   size_t kernel;     // K
-  size_t stride;     // S. The output is PoolOutSide(height, K, S) x PoolOutSide(width, K, S).
+  size_t stride;     // S
+  size_t padding;    // P, at most K / 2. The output is WindowsAlong(height, K, S, P) high.
   size_t channels;   // C
   size_t height;     // Of the input.
   size_t width;      // Of the input.
@@ -32,7 +26,9 @@ struct PoolArgs {
   ActivationArgs activation;
 };
 
-// Fails, naming `op`, where kernel or stride is zero, or no window fits in height x width.
-void CheckPool(const char* op, size_t kernel, size_t stride, size_t height, size_t width);
+// Fails, naming `op`, where kernel or stride is zero, the padding is more than half a window, or no
+// window fits in height x width.
+void CheckPool(const char* op, size_t kernel, size_t stride, size_t padding, size_t height,
+               size_t width);
 
 }  // namespace sparsenas

@@ -33,4 +33,9 @@ constexpr size_t PlaneStride(size_t height, size_t width) {
 // Pixels out along one side of a convolution with an odd kernel and padding kernel / 2.
 constexpr size_t OutSide(size_t side, size_t stride) { return (side - 1) / stride + 1; }
 
+// The same for any kernel and padding: windows along one side, 0 where none fits.
+constexpr size_t WindowsAlong(size_t side, size_t kernel, size_t stride, size_t padding) {
+  return side + 2 * padding < kernel ? 0 : (side + 2 * padding - kernel) / stride + 1;
+}
+
 }  // namespace sparsenas

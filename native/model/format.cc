@@ -28,6 +28,7 @@ constexpr uint32_t kMaxClasses = 1u << 20;
 constexpr uint32_t kMaxChannels = 1u << 20;
 constexpr uint32_t kMaxSide = 1u << 15;
 constexpr uint32_t kMaxKernel = 31;
+constexpr uint64_t kMaxColumns = 1u << 30;  // Of a fully connected layer.
 
 // Offsets in the header.
 constexpr size_t kVersion = 4, kFileBytes = 8, kChecksum = 16, kInputLayout = 20, kHeight = 24,
@@ -39,7 +40,7 @@ constexpr size_t kLayerOp = 0, kLayerPattern = 4, kLayerActivation = 8, kLayerIn
                  kLayerInputs = 16, kLayerCIn = 24, kLayerCOut = 28, kLayerHeight = 32,
                  kLayerWidth = 36, kLayerKernel = 40, kLayerStride = 44, kLayerNonzeros = 48,
                  kLayerWeight = 56, kLayerBias = 72, kLayerCounts = 88, kLayerColumns = 104,
-                 kLayerReserved = 120;
+                 kLayerPadding = 120, kLayerReserved = 124;
 
 constexpr const char* kOpNames[] = {
     "conv_hwc",        "conv1x1", "depthwise", "add",          "global_average_pool",
@@ -264,31 +265,31 @@ class Reader {
     layer.height = Between(at + kLayerHeight, "height", 1, kMaxSide);
     layer.width = Between(at + kLayerWidth, "width", 1, kMaxSide);
     Between(at + kLayerReserved, "reserved", 0, 0);
-    Between(at + kLayerReserved + 4, "reserved", 0, 0);
 
     const bool pools = IsPool(layer.op);
     const bool windowed =
         pools || layer.op == Op::kConvHwc || layer.op == Op::kDepthwise || layer.op == Op::kConv;
     layer.kernel = Between(at + kLayerKernel, "kernel", 1, windowed ? kMaxKernel : 1);
     layer.stride = Between(at + kLayerStride, "stride", 1, windowed ? kMaxSide : 1);
-    const bool even = layer.kernel % 2 == 0;
-    if (even && !pools) Fail(at + kLayerKernel, "kernel", "an odd number", Text(layer.kernel));
-    if (even) {
-      Equal(at + kLayerStride, "stride (as the even kernel)", layer.kernel, layer.stride);
-      const uint32_t most = std::min(layer.height, layer.width);
-      Between(at + kLayerKernel, "kernel (inside the image)", 1, most);
-    }
+    if (layer.kernel % 2 == 0 && !pools)
+      Fail(at + kLayerKernel, "kernel", "an odd number", Text(layer.kernel));
+    // A window of a conv or depthwise has its centre on a pixel; more is given to no other.
+    const uint32_t half = layer.kernel / 2;
+    const bool centred = layer.op == Op::kDepthwise || layer.op == Op::kConv;
+    layer.padding = Between(at + kLayerPadding, "padding", centred ? half : 0, half);
+    const uint32_t room = std::min(layer.height, layer.width) + 2 * layer.padding;
+    Between(at + kLayerKernel, "kernel (inside the image and its padding)", 1, room);
 
     const bool mixes = layer.op == Op::kConvHwc || layer.op == Op::kConv1x1 ||
                        layer.op == Op::kFullyConnected || layer.op == Op::kConv;
     if (!mixes) Equal(at + kLayerCOut, "c_out (as c_in)", layer.c_in, layer.c_out);
-    if (layer.op == Op::kFullyConnected) {
-      Equal(at + kLayerHeight, "height", 1, layer.height);
-      Equal(at + kLayerWidth, "width", 1, layer.width);
+    if (layer.op == Op::kFullyConnected && layer.columns() > kMaxColumns) {
+      Fail(at + kLayerCIn, "c_in times height times width", "at most " + Text(kMaxColumns),
+           Text(layer.columns()));
     }
     const auto out_side = [&](uint32_t side) {
-      if (layer.op == Op::kGlobalAveragePool) return 1u;
-      return even ? side / layer.kernel : (side - 1) / layer.stride + 1;
+      if (layer.op == Op::kGlobalAveragePool || layer.op == Op::kFullyConnected) return 1u;
+      return (side + 2 * layer.padding - layer.kernel) / layer.stride + 1;
     };
     layer.out_height = out_side(layer.height);
     layer.out_width = out_side(layer.width);
@@ -356,7 +357,8 @@ class Reader {
       Fail(at + kLayerNonzeros, "nonzeros", "at most " + Text(dense), Text(nonzeros));
     }
     layer->nonzeros = nonzeros;
-    // The products cannot overflow: kMaxChannels^2 * kMaxKernel^2 * 4 < 2^64.
+    // The products cannot overflow: kMaxChannels^2 * kMaxKernel^2 * 4 < 2^64, and likewise
+    // kMaxChannels * kMaxColumns * 4.
     const uint64_t biases = dense == 0 ? 0 : layer->c_out;
     layer->weight = Floats(at + kLayerWeight, "weight", nonzeros);
     layer->bias = Floats(at + kLayerBias, "bias", biases);
@@ -519,8 +521,9 @@ uint64_t Layer::columns() const {
     case Op::kConv:
       return window * c_in;
     case Op::kConv1x1:
-    case Op::kFullyConnected:
       return c_in;
+    case Op::kFullyConnected:
+      return uint64_t{c_in} * height * width;
     case Op::kDepthwise:
       return window;
     case Op::kAdd:

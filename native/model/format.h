@@ -55,10 +55,11 @@ struct Layer {
   uint32_t c_in, c_out;
   uint32_t height, width;  // Of the (first) input.
   uint32_t out_height, out_width;
-  uint32_t kernel, stride;
+  uint32_t kernel, stride, padding;
   size_t nonzeros;  // Weights in the file; all of them where dense.
 
-  // What an output channel has weights for: [C], or [C, K, K] of a conv.
+  // What an output channel has weights for: [C], [C, K, K] of a conv, or [C, H, W] of a fully
+  // connected layer.
   uint64_t columns() const;
 
   // Weights with their zeros.

@@ -1,9 +1,11 @@
 #include "model/plan.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/error.h"
+#include "kernels/conv_hwc/conv_hwc.h"
 #include "kernels/tensor.h"
 #include "model/arena.h"
 #include "model/step.h"
@@ -14,10 +16,11 @@ namespace {
 // 2 GiB hold the activations of ResNet-50 at 4096 x 4096; what asks for more is a damaged file.
 constexpr uint64_t kMaxArenaFloats = uint64_t{1} << 29;
 
-// Between a vector and a CHW tensor of one pixel.
-void CopyPixel(const Tensor& from, const Tensor& to, float* arena) {
+// To the same tensor with another stride.
+void CopyPlanes(const Tensor& from, const Tensor& to, float* arena) {
   for (size_t c = 0; c < from.channels; ++c) {
-    arena[to.offset + c * to.stride] = arena[from.offset + c * from.stride];
+    std::memcpy(arena + to.offset + c * to.stride, arena + from.offset + c * from.stride,
+                from.pixels() * sizeof(float));
   }
 }
 
@@ -25,25 +28,31 @@ void CopyPixel(const Tensor& from, const Tensor& to, float* arena) {
 void CheckSupported(const ModelView& model) {
   for (const LayerView& layer : model.layers) {
     const char* kernels;
-    uint32_t least = 3, most = 7;
+    bool known;
+    uint32_t strides = 2;
     switch (layer.op) {
       case Op::kConvHwc:
+        kernels = "3, 5, 7 or 11";
+        known = layer.kernel == 11 || (layer.kernel >= 3 && layer.kernel <= 7);
+        strides = kConvHwcMostStride;
+        break;
       case Op::kDepthwise:
         kernels = "3, 5 or 7";
+        known = layer.kernel >= 3 && layer.kernel <= 7;
         break;
       case Op::kConv:
         kernels = "1, 3, 5 or 7";
-        least = 1;
+        known = layer.kernel <= 7;
         break;
       default:
         continue;
     }
-    if (layer.kernel >= least && layer.kernel <= most && layer.stride <= 2) continue;
+    if (known && layer.stride <= strides) continue;
     Fail(
-        "Model '%s', offset %zu: layer '%s': expected kernel %s and stride 1 or 2, found kernel %u "
-        "and stride %u, which no kernel of %s computes.",
-        model.file.c_str(), layer.offset, layer.name.c_str(), kernels, layer.kernel, layer.stride,
-        Name(layer.op));
+        "Model '%s', offset %zu: layer '%s': expected kernel %s and stride 1 to %u, found kernel "
+        "%u and stride %u, which no kernel of %s computes.",
+        model.file.c_str(), layer.offset, layer.name.c_str(), kernels, strides, layer.kernel,
+        layer.stride, Name(layer.op));
   }
 }
 
@@ -127,7 +136,7 @@ class Layout {
       const int32_t input = layer.inputs[k];
       const Tensor& tensor = input == kImage ? image_ : outputs_[input];
       operands.in.push_back(tensor);
-      const size_t wanted = ReadsVector(layer) ? 1 : Planes(tensor);
+      const size_t wanted = ReadsVector(layer) ? tensor.pixels() : Planes(tensor);
       if (tensor.stride == wanted || ReadsAnyStride(layer, k, tensor)) continue;
       Tensor copy = tensor;
       copy.stride = wanted;
@@ -219,7 +228,7 @@ Plan MakePlan(const ModelView& model, Isa isa, size_t threads) {
     Plan::Part copy;
     if (!operands.copies.empty()) {
       copy = [copies = operands.copies](const float*, float* arena) {
-        for (const auto& [from, to] : copies) CopyPixel(from, to, arena);
+        for (const auto& [from, to] : copies) CopyPlanes(from, to, arena);
       };
     }
     plan.steps.push_back({std::move(copy), std::move(step.parts)});

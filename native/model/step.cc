@@ -154,6 +154,7 @@ class StepMaker {
     args.height = layer_.height;
     args.width = layer_.width;
     args.stride = layer_.stride;
+    args.padding = layer_.padding;
     args.out_stride = operands_.out.stride;
     AddPart(BestConvHwc(isa_),
             PackConvHwc(FileWeight(), FileBias(), rows_.size(), layer_.c_in, layer_.kernel), args,
@@ -237,7 +238,7 @@ class StepMaker {
     if (decision_.choice.form == Form::kDense) {
       return OneToOne(
           BestFullyConnectedDense(isa_),
-          PackFullyConnectedDense(DenseWeight().data(), FileBias(), rows_.size(), layer_.c_in),
+          PackFullyConnectedDense(DenseWeight().data(), FileBias(), rows_.size(), layer_.columns()),
           FullyConnectedDenseArgs{});
     }
     OneToOne(BestFullyConnectedUnstructured(isa_),
@@ -290,6 +291,7 @@ class StepMaker {
     PoolArgs args{};
     args.kernel = layer_.kernel;
     args.stride = layer_.stride;
+    args.padding = layer_.padding;
     args.channels = rows_.size();
     args.height = layer_.height;
     args.width = layer_.width;
@@ -373,7 +375,7 @@ Decision Decide(const LayerView& layer, Isa isa, size_t threads) {
 
 size_t ScratchFloats(const LayerView& layer, Form form) {
   if (layer.op == Op::kConvHwc)
-    return ConvHwcScratchFloats(layer.width, layer.c_in, layer.kernel, layer.stride);
+    return ConvHwcScratchFloats(layer.width, layer.c_in, layer.kernel, layer.stride, layer.padding);
   if (layer.op != Op::kConv) return 0;
   switch (form) {
     case Form::kDense:

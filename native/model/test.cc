@@ -176,7 +176,8 @@ void TestRangesOfALayer(const std::vector<uint8_t>& golden) {
       {"bias bytes", 80, 0},
       {"counts bytes", 96, 4},
       {"columns offset", 104, 64},
-      {"reserved", 120, 1},
+      {"padding", 120, 2},
+      {"reserved", 124, 1},
   };
   for (const Change& change : changes) {
     std::vector<uint8_t> bytes = golden;

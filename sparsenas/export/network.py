@@ -247,10 +247,10 @@ def _apply(layer: Layer, weights: LayerWeights | None, inputs: list[np.ndarray])
         return sum(_windows(layer, x)) / inside
     w = weights.weight.astype(np.float64)
     bias = weights.bias.astype(np.float64)[:, None, None]
+    if layer.op == "fully_connected":
+        return (x.reshape(len(x), -1) @ w.T)[:, :, None, None] + bias
     if layer.op == "conv1x1":
         return np.einsum("dc,nchw->ndhw", w, x, optimize=True) + bias
-    if layer.op == "fully_connected":
-        return (x.reshape(len(x), -1) @ w.T)[..., None, None] + bias
     if layer.op == "depthwise":
         taps = w.reshape(len(w), -1).T[..., None, None]  # [kernel * kernel, D, 1, 1]
         return sum(map(np.multiply, taps, _windows(layer, x))) + bias
@@ -266,7 +266,7 @@ def _apply(layer: Layer, weights: LayerWeights | None, inputs: list[np.ndarray])
 
 def _windows(layer: Layer, x: np.ndarray, outside: float = 0.0) -> Iterator[np.ndarray]:
     """Yields what stands at each position of the window, row by row: [N, C, H', W']."""
-    pad = layer.kernel // 2 if layer.kernel % 2 else 0
+    pad = layer.padding
     x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), constant_values=outside)
     for r in range(layer.kernel):
         for s in range(layer.kernel):

@@ -124,8 +124,8 @@ class _Graph:
 
 
 def _window(layer: Layer) -> dict[str, list[int]]:
-    pad = layer.kernel // 2 if layer.kernel % 2 else 0
-    return {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2, "pads": [pad] * 4}
+    sides = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2}
+    return sides | {"pads": [layer.padding] * 4}
 
 
 def _kernel(layer: Layer, weight: np.ndarray) -> np.ndarray:

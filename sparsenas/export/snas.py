@@ -41,7 +41,7 @@ UNUSED_INPUT = -2
 
 ALIGNMENT = 64
 HEADER = struct.Struct("<4sIQI7IQQ")
-LAYER = struct.Struct("<4I2i6IQ8QQ")
+LAYER = struct.Struct("<4I2i6IQ8Q2I")
 CHECKSUM_END = 20  # The checksum covers everything from here on.
 
 
@@ -98,6 +98,7 @@ def to_bytes(network: Network) -> bytes:
             layer.stride,
             nonzeros,
             *places,
+            layer.padding,
             0,
         )
     header = (

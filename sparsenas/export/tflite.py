@@ -95,9 +95,9 @@ class _Graph:
         bias = self._constant(f"{layer.name}.bias", weights.bias)
         settings: dict[str, Any] = {"fused": fused, "dilationWFactor": 1, "dilationHFactor": 1}
         settings |= {"strideW": layer.stride, "strideH": layer.stride}
-        if layer.stride > 1 and layer.kernel > 1:
+        if layer.padding and not _is_same(layer):
             x = self._pad(layer, x, negative=False)
-        settings["padding"] = self._padding("SAME" if layer.stride == 1 and layer.kernel > 1 else "VALID")
+        settings["padding"] = self._padding(layer)
         if layer.op == "depthwise":
             kernel = np.ascontiguousarray(np.moveaxis(weights.weight, 0, -1)[None])  # [1, R, S, C]
             inputs = [x, self._constant(f"{layer.name}.weight", kernel), bias]
@@ -111,37 +111,31 @@ class _Graph:
     def _pool(self, layer: Layer, x: int, fused: str) -> int:
         operator = {"max_pool": "MAX_POOL_2D", "average_pool": "AVERAGE_POOL_2D"}[layer.op]
         shape = (1, layer.out_height, layer.out_width, layer.c_out)
-        side, stride, padding = layer.kernel, layer.stride, "VALID"
-        if layer.kernel % 2 and layer.kernel > 1:
-            if stride == 1:
-                padding = "SAME"
-            elif layer.op == "max_pool":
-                x = self._pad(layer, x, negative=True)
-            else:
-                # Padding of our own would count: the means of all windows, and then every few of them.
-                whole = (1, layer.height, layer.width, layer.c_out)
-                x = self._window(operator, x, f"{layer.name}.means", whole, side, 1, "SAME", "none")
-                side = 1
-        return self._window(operator, x, layer.name, shape, side, stride, padding, fused)
-
-    def _window(
-        self, operator: str, x: int, name: str, shape: tuple, side: int, stride: int, padding: str, fused: str
-    ) -> int:
-        return self._operator(
-            operator, [x], name, shape, "Pool2DOptions", fused=fused, padding=self._padding(padding),
-            filterWidth=side, filterHeight=side, strideW=stride, strideH=stride,
+        explicit = layer.padding and not _is_same(layer)
+        if explicit:
+            x = self._pad(layer, x, negative=layer.op == "max_pool")
+        # The zeros of explicit padding count in a mean until it is corrected.
+        corrected = explicit and layer.op == "average_pool"
+        y = self._operator(
+            operator, [x], layer.name, shape, "Pool2DOptions",
+            fused="none" if corrected else fused, padding=self._padding(layer),
+            filterWidth=layer.kernel, filterHeight=layer.kernel, strideW=layer.stride, strideH=layer.stride,
         )  # fmt: skip
+        if not corrected:
+            return y
+        factors = self._constant(f"{layer.name}.factors", _whole_over_inside(layer))
+        return self._operator("MUL", [y, factors], f"{layer.name}.mean", shape, "MulOptions", fused=fused)
 
     def _pad(self, layer: Layer, x: int, *, negative: bool) -> int:
-        """Pads every side with half a window, as SAME does not where the stride is 2.
+        """Pads every side alike, as SAME does not where the stride is 2.
 
         Args:
             negative: whether below every number, for a maximum, where 0 would not do as well.
         """
-        half = layer.kernel // 2
-        widths = np.array([[0, 0], [half, half], [half, half], [0, 0]], np.int32)
+        pad = layer.padding
+        widths = np.array([[0, 0], [pad, pad], [pad, pad], [0, 0]], np.int32)
         inputs = [x, self._constant(f"{layer.name}.padding", widths)]
-        shape = (1, layer.height + 2 * half, layer.width + 2 * half, layer.c_in)
+        shape = (1, layer.height + 2 * pad, layer.width + 2 * pad, layer.c_in)
         before = None if layer.inputs[0] == IMAGE else self._network.layers[layer.inputs[0]].activation
         if negative and before not in _NEVER_NEGATIVE:
             lowest = np.array([np.finfo(np.float32).min])
@@ -233,8 +227,9 @@ class _Graph:
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
-    def _padding(self, name: str) -> int:
-        return getattr(self._schema.Padding, name)
+    def _padding(self, layer: Layer) -> int:
+        kinds = self._schema.Padding
+        return kinds.SAME if layer.padding and _is_same(layer) else kinds.VALID
 
     def _operator(
         self,
@@ -277,6 +272,24 @@ class _Graph:
         code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), 1
         self._codes.append(code)
         return len(self._codes) - 1
+
+
+def _is_same(layer: Layer) -> bool:
+    """Returns whether the layer pads as SAME does: evenly, and the output is as large as the input."""
+    return layer.stride == 1 and layer.kernel == 2 * layer.padding + 1
+
+
+def _whole_over_inside(layer: Layer) -> np.ndarray:
+    """Returns the pixels of a window over those of them that are inside the image: [1, H, W, 1]."""
+    rows, columns = (
+        np.array([
+            min(first + layer.kernel, side) - max(first, 0)
+            for first in range(-layer.padding, side + layer.padding - layer.kernel + 1, layer.stride)
+        ])
+        for side in (layer.height, layer.width)
+    )  # fmt: skip
+    inside = (rows[:, None] * columns)[None, ..., None]
+    return (layer.kernel**2 / inside).astype(np.float32)
 
 
 def _kernel(layer: Layer, weight: np.ndarray) -> np.ndarray:

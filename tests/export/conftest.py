@@ -7,7 +7,7 @@ from sparsenas.export.network import normalized, random_network, reference
 from sparsenas.networks.catalog import REFERENCES
 from sparsenas.networks.net import Net
 from sparsenas.networks.pruning import uniform
-from sparsenas.space import ACTIVATIONS, IMAGE
+from sparsenas.space import ACTIVATIONS, IMAGE, Layer
 from sparsenas.sparsity.patterns import KernelPattern
 
 
@@ -35,6 +35,20 @@ def every_operator(activation):
     return net.layers
 
 
+def paddings():
+    """Windows that pad by more or less than half of them."""
+    net = [
+        Layer(name="stem", op="conv_hwc", inputs=(IMAGE,), c_in=3, c_out=8, height=23, width=23, kernel=11,
+              stride=2, pad=2, activation="relu"),
+        Layer(name="max3", op="max_pool", inputs=(0,), c_in=8, c_out=8, height=9, width=9, kernel=3,
+              stride=2, pad=0),
+        Layer(name="mean5", op="average_pool", inputs=(1,), c_in=8, c_out=8, height=4, width=4, kernel=5,
+              stride=1, pad=1, activation="relu"),
+        Layer(name="classifier", op="fully_connected", inputs=(2,), c_in=8, c_out=5, height=2, width=2),
+    ]  # fmt: skip
+    return tuple(net)
+
+
 def strides():
     """Windows that leave out pixels."""
     net = Net(side=12, rule=uniform(0.8))
@@ -47,6 +61,7 @@ def strides():
 
 CASES = {f"every operator, {name}": every_operator(name) for name in ACTIVATIONS}
 CASES["strides, no classifier"] = strides()
+CASES["paddings"] = paddings()
 for name, width in (("mobilenet_v1", 0.25), ("efficientnet_b0", 0.25), ("resnet50", 0.25), ("vgg16", 0.125)):
     CASES[name] = REFERENCES[name].layers(width=width, side=32, classes=7, rule=uniform(0.9))
 CASES["pattern"] = REFERENCES["resnet18"].layers(width=0.25, side=32, rule=uniform(0.9, KernelPattern()))

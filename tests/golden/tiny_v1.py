@@ -32,7 +32,7 @@ def network() -> Network:
         ("kernels", "conv", (7,), 6, 7, 5, 4, 3, 1, "relu", Sparse(0.8, KernelPattern())),
         ("full", "conv", (8,), 7, 5, 5, 4, 3, 1, "sigmoid", DENSE),
         ("smooth", "average_pool", (9,), 5, 5, 5, 4, 3, 1, "none", DENSE),
-        ("halve", "max_pool", (10,), 5, 5, 5, 4, 2, 2, "none", DENSE),
+        ("halve", "max_pool", (10,), 5, 5, 5, 4, 2, 3, "none", DENSE),
         ("pairs", "conv1x1", (11,), 5, 13, 2, 2, 1, 1, "relu6", Sparse(0.5, Block(2))),
         ("widen", "conv1x1", (12,), 13, 262, 2, 2, 1, 1, "none", Sparse(0.9, Block(4))),
         ("squeeze", "global_average_pool", (13,), 262, 262, 2, 2, 1, 1, "none", DENSE),
@@ -40,11 +40,19 @@ def network() -> Network:
         ("excite", "fully_connected", (15,), 3, 262, 1, 1, 1, 1, "hard_sigmoid", Sparse(0.5, Block(4))),
         ("scale", "multiply", (13, 16), 262, 262, 2, 2, 1, 1, "none", DENSE),
         ("pool", "global_average_pool", (17,), 262, 262, 2, 2, 1, 1, "none", DENSE),
-        ("classifier", "fully_connected", (18,), 262, 5, 1, 1, 1, 1, "none", Sparse(0.994)),
+        ("gather", "fully_connected", (18,), 262, 6, 1, 1, 1, 1, "none", Sparse(0.994)),
+        ("flatten", "fully_connected", (12,), 13, 6, 2, 2, 1, 1, "none", Sparse(0.3)),
+        ("both", "add", (19, 20), 6, 6, 1, 1, 1, 1, "relu", DENSE),
+        ("classifier", "fully_connected", (21,), 6, 5, 1, 1, 1, 1, "none", DENSE),
     )
     names = ("name", "op", "inputs", "c_in", "c_out", "height", "width", "kernel", "stride", "activation")
     layers = [
-        Layer(**dict(zip(names, row, strict=False)), pattern=row[-1].pattern, sparsity=row[-1].fraction)
+        Layer(
+            **dict(zip(names, row, strict=False)),
+            pad=1 if row[0] == "halve" else None,
+            pattern=row[-1].pattern,
+            sparsity=row[-1].fraction,
+        )
         for row in rows
     ]
     return random_network(layers, seed=29, classes=["cat", "dog", "Kuh", "canapé", "魚"])

@@ -1,9 +1,10 @@
 // The first convolution of a network: reads an HWC image, writes CHW.
 //
 //   out[d, y, x] = activation(
-//       bias[d] + sum_{r, s, c} weight[d, r, s, c] * in[y * S + r - K / 2, x * S + s - K / 2, c])
+//       bias[d] + sum_{r, s, c} weight[d, r, s, c] * in[y * S + r - P, x * S + s - P, c])
 //
-// where K is 3, 5 or 7, S is the stride, 1 or 2, and pixels outside the image are zero.
+// where K is 3, 5, 7 or 11, S is the stride, 1 to 4, P is the padding, 0 to K / 2, and pixels
+// outside the image are zero.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +15,8 @@
 
 namespace sparsenas {
 
+constexpr size_t kConvHwcMostStride = 4;
+
 // Output channels that share each load of the image.
 constexpr size_t kConvHwcGroup = 8;
 
@@ -23,7 +26,8 @@ struct ConvHwcArgs {
   size_t width;         // Of the image.
   size_t in_channels;   // C
   size_t out_channels;  // D
-  size_t stride;        // S, 1 or 2. The output is OutSide(height, S) x OutSide(width, S).
+  size_t stride;        // S
+  size_t padding;       // P. The output is WindowsAlong(height, K, S, P) high.
   size_t out_stride;    // Floats between output channels.
   const float* weight;  // [ceil(D / 8), r, C, s, 8], zeros where D ends.
   const float* bias;    // [ceil(D / 8), 8].
@@ -45,12 +49,13 @@ struct ConvHwcWeights {
 };
 
 // Packs weight [D, K, K, C] and bias [D]. Fails on values that are not finite, on empty sizes and
-// on kernels other than 3, 5 and 7.
+// on kernels other than 3, 5, 7 and 11.
 ConvHwcWeights PackConvHwc(const float* weight, const float* bias, size_t out_channels,
                            size_t in_channels, size_t kernel);
 
 // Floats of scratch memory a kernel needs: a few rows of the image, channel by channel.
-size_t ConvHwcScratchFloats(size_t width, size_t in_channels, size_t kernel, size_t stride);
+size_t ConvHwcScratchFloats(size_t width, size_t in_channels, size_t kernel, size_t stride,
+                            size_t padding);
 
 KernelList<ConvHwcArgs> ConvHwcKernels();
 inline const Kernel<ConvHwcArgs>& BestConvHwc(Isa isa) { return ConvHwcKernels().Best(isa); }

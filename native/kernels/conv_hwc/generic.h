@@ -1,9 +1,9 @@
 // The loop of the first convolution, over a vector type.
 //
-// As many rows of the image as the kernel has are taken apart into planes, one per channel and,
-// with stride 2, one for even and one for odd pixels, so that all outputs of a vector find their
-// pixel of a tap side by side. Then a tile of kRows output channels x kVectors vectors of pixels
-// stays in registers while the K K C taps go by.
+// As many rows of the image as the kernel has are taken apart into planes, for each channel S of
+// every S-th pixel, so that all outputs of a vector find their pixel of a tap side by side. Then a
+// tile of kRows output channels x kVectors vectors of pixels stays in registers while the K K C
+// taps go by.
 #pragma once
 
 #include "kernels/conv_hwc/conv_hwc.h"
@@ -71,8 +71,8 @@ inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, 
                         d / kConvHwcGroup * kKernel * kKernel * args.in_channels * kConvHwcGroup +
                         d % kConvHwcGroup;
   for (size_t r = 0; r < kKernel; ++r) {
-    const float* plane =
-        args.scratch + scratch.Row<kKernel>(y * args.stride + r - kKernel / 2) + kConvHwcMargin + x;
+    const float* plane = args.scratch + scratch.Row<kKernel>(y * args.stride + r - args.padding) +
+                         kConvHwcMargin + x;
     for (size_t c = 0; c < args.in_channels; ++c, plane += scratch.channel) {
 #pragma GCC unroll 8
       for (size_t s = 0; s < kKernel; ++s) {
@@ -92,7 +92,7 @@ inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, 
   }
 
   const Finish<V> finish(args.activation);
-  const size_t width = OutSide(args.width, args.stride);
+  const size_t width = WindowsAlong(args.width, kKernel, args.stride, args.padding);
 #pragma GCC unroll 8
   for (size_t i = 0; i < kRows; ++i) {
     if (i >= rows) continue;
@@ -125,16 +125,17 @@ inline void ConvHwcPixels(const ConvHwcArgs& args, const ConvHwcScratch& scratch
 
 template <class V, size_t kKernel>
 inline void ConvHwcSized(const ConvHwcArgs& args) {
-  const ConvHwcScratch scratch(args.width, args.in_channels, kKernel, args.stride);
-  const size_t out_height = OutSide(args.height, args.stride);
-  const size_t out_width = OutSide(args.width, args.stride);
+  const ConvHwcScratch scratch(args.width, args.in_channels, kKernel, args.stride, args.padding);
+  const size_t out_height = WindowsAlong(args.height, kKernel, args.stride, args.padding);
+  const size_t out_width = WindowsAlong(args.width, kKernel, args.stride, args.padding);
   const size_t vectors = (out_width + V::kLanes - 1) / V::kLanes;
   const size_t tiles = TileCount(vectors, kConvHwcVectors);
-  const ptrdiff_t padding = kKernel / 2;
+  const ptrdiff_t padding = static_cast<ptrdiff_t>(args.padding);
   ptrdiff_t split = -padding;  // The next row of the image to take apart.
   const Finish<V> finish(args.activation);
   for (size_t y = 0; y < out_height; ++y) {
-    for (const ptrdiff_t end = y * args.stride + padding + 1; split < end; ++split)
+    // With a stride longer than the kernel some rows would not be needed, but take their turn.
+    for (const ptrdiff_t end = y * args.stride + kKernel - padding; split < end; ++split)
       SplitRow<kKernel>(args, scratch, split);
     for (size_t tile = 0; tile < tiles; ++tile) {
       const size_t begin = TileStart(vectors, tiles, tile);
@@ -160,7 +161,8 @@ template <class V>
 inline void ConvHwc(const ConvHwcArgs& args) {
   if (args.kernel == 3) return ConvHwcSized<V, 3>(args);
   if (args.kernel == 5) return ConvHwcSized<V, 5>(args);
-  ConvHwcSized<V, 7>(args);
+  if (args.kernel == 7) return ConvHwcSized<V, 7>(args);
+  ConvHwcSized<V, 11>(args);
 }
 
 }  // namespace

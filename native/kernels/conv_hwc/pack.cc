@@ -10,8 +10,8 @@ ConvHwcWeights PackConvHwc(const float* weight, const float* bias, size_t out_ch
   if (in_channels == 0 || out_channels == 0)
     Fail("conv_hwc: expected at least one channel in and out, found %zu in and %zu out.",
          in_channels, out_channels);
-  if (kernel != 3 && kernel != 5 && kernel != 7)
-    Fail("conv_hwc: expected a 3x3, 5x5 or 7x7 kernel, found %zux%zu.", kernel, kernel);
+  if (kernel != 3 && kernel != 5 && kernel != 7 && kernel != 11)
+    Fail("conv_hwc: expected a 3x3, 5x5, 7x7 or 11x11 kernel, found %zux%zu.", kernel, kernel);
   const size_t taps = kernel * kernel * in_channels;  // Of an output channel.
   CheckFinite(weight, out_channels * taps, "conv_hwc", "weights");
   CheckFinite(bias, out_channels, "conv_hwc", "biases");
@@ -46,8 +46,9 @@ void ConvHwcWeights::Fill(ConvHwcArgs& args) const {
   args.bias = bias.data();
 }
 
-size_t ConvHwcScratchFloats(size_t width, size_t in_channels, size_t kernel, size_t stride) {
-  return kernel * ConvHwcScratch(width, in_channels, kernel, stride).row;
+size_t ConvHwcScratchFloats(size_t width, size_t in_channels, size_t kernel, size_t stride,
+                            size_t padding) {
+  return kernel * ConvHwcScratch(width, in_channels, kernel, stride, padding).row;
 }
 
 }  // namespace sparsenas

@@ -9,9 +9,11 @@ using namespace sparsenas;
 namespace {
 
 void TestShape(const Kernel<ConvHwcArgs>& kernel, size_t k, size_t in_channels, size_t out_channels,
-               size_t height, size_t width, size_t stride, size_t extra_stride,
+               size_t height, size_t width, size_t stride, size_t padding, size_t extra_stride,
                Activation activation, Guard guard, Random& random) {
-  const size_t out_height = OutSide(height, stride), out_width = OutSide(width, stride);
+  const size_t out_height = WindowsAlong(height, k, stride, padding);
+  const size_t out_width = WindowsAlong(width, k, stride, padding);
+  if (out_height == 0 || out_width == 0) return;
   const size_t out_stride = PlaneStride(out_height, out_width) + extra_stride;
   const std::vector<float> weight = RandomFloats(out_channels * k * k * in_channels, random);
   const std::vector<float> bias = RandomFloats(out_channels, random);
@@ -21,7 +23,7 @@ void TestShape(const Kernel<ConvHwcArgs>& kernel, size_t k, size_t in_channels, 
   const std::vector<float> image = RandomFloats(height * width * in_channels, random);
   const GuardedArray<float> in(image.data(), image.size(), guard);
   GuardedArray<float> out(out_channels * out_stride, guard);
-  GuardedArray<float> scratch(ConvHwcScratchFloats(width, in_channels, k, stride), guard);
+  GuardedArray<float> scratch(ConvHwcScratchFloats(width, in_channels, k, stride, padding), guard);
   ConvHwcArgs args;
   packed.Fill(args);
   args.weight = packed_weight.data();
@@ -29,6 +31,7 @@ void TestShape(const Kernel<ConvHwcArgs>& kernel, size_t k, size_t in_channels, 
   args.height = height;
   args.width = width;
   args.stride = stride;
+  args.padding = padding;
   args.out_stride = out_stride;
   args.in = in.data();
   args.out = out.data();
@@ -44,7 +47,7 @@ void TestShape(const Kernel<ConvHwcArgs>& kernel, size_t k, size_t in_channels, 
         for (size_t r = 0; r < k; ++r) {
           for (size_t s = 0; s < k; ++s) {
             // Below zero becomes large.
-            const size_t in_y = y * stride + r - k / 2, in_x = x * stride + s - k / 2;
+            const size_t in_y = y * stride + r - padding, in_x = x * stride + s - padding;
             if (in_y >= height || in_x >= width) continue;
             for (size_t c = 0; c < in_channels; ++c)
               sum.Add(static_cast<double>(weight[((d * k + r) * k + s) * in_channels + c]) *
@@ -53,11 +56,12 @@ void TestShape(const Kernel<ConvHwcArgs>& kernel, size_t k, size_t in_channels, 
         }
         const float got = out[d * out_stride + y * out_width + x];
         Expect(sum.Matches(got, activation),
-               "%s: K=%zu C=%zu D=%zu %zux%zu stride %zu: expected %g before the activation, found "
+               "%s: K=%zu C=%zu D=%zu %zux%zu stride %zu padding %zu: expected %g before the "
+               "activation, found "
                "%g at "
                "d=%zu "
                "y=%zu x=%zu",
-               kernel.name, k, in_channels, out_channels, height, width, stride, sum.value,
+               kernel.name, k, in_channels, out_channels, height, width, stride, padding, sum.value,
                static_cast<double>(got), d, y, x);
       }
     }
@@ -75,11 +79,16 @@ int main() {
         for (const size_t stride : {1, 2}) {
           const Guard guard = i % 2 == 0 ? Guard::kBefore : Guard::kAfter;
           const size_t out_channels = std::vector<size_t>{1, 4, 8, 9, 12, 16, 7}[i % 7];
-          TestShape(kernel, k, 1 + i % 5, out_channels, height, width, stride, i % 5 == 4 ? 16 : 0,
-                    kActivations[i % 7], guard, random);
+          TestShape(kernel, k, 1 + i % 5, out_channels, height, width, stride, k / 2,
+                    i % 5 == 4 ? 16 : 0, kActivations[i % 7], guard, random);
           ++i;
         }
       }
+      // Any stride and padding there may be, in turn.
+      const size_t k = std::vector<size_t>{11, 7, 5, 3}[i % 4];
+      const Guard guard = i % 3 == 0 ? Guard::kBefore : Guard::kAfter;
+      TestShape(kernel, k, 1 + i % 3, 1 + i % 9, height, width, 1 + i / 2 % kConvHwcMostStride,
+                i % (k / 2 + 1), 0, kActivations[i % 7], guard, random);
       ++i;  // So that each sees both guards.
     };
     // Widths around every number of vectors in a tile, for both strides; short planes.
@@ -96,6 +105,8 @@ int main() {
     }
     test(32, 32);
     test(33, 17);
+    // AlexNet's.
+    TestShape(kernel, 11, 3, 16, 43, 227, 4, 2, 0, Activation::kRelu, Guard::kAfter, random);
   });
 
   const std::vector<float> values(27, 1.0f);
@@ -104,7 +115,7 @@ int main() {
   ExpectFails("expected finite weights, found -inf at index 26",
               [&] { PackConvHwc(nan.data(), values.data(), 1, 3, 3); });
   ExpectFails("expected finite biases", [&] { PackConvHwc(values.data(), &nan[26], 1, 3, 3); });
-  ExpectFails("expected a 3x3, 5x5 or 7x7 kernel, found 9x9",
+  ExpectFails("expected a 3x3, 5x5, 7x7 or 11x11 kernel, found 9x9",
               [&] { PackConvHwc(values.data(), values.data(), 1, 3, 9); });
   ExpectFails("expected at least one channel",
               [&] { PackConvHwc(values.data(), values.data(), 1, 0, 3); });

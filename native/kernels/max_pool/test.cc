@@ -10,11 +10,11 @@ using namespace sparsenas;
 
 namespace {
 
-void TestShape(const Kernel<PoolArgs>& kernel, size_t k, size_t stride, size_t channels,
-               size_t height, size_t width, size_t extra_stride, Activation activation, Guard guard,
-               Random& random) {
-  const size_t out_height = PoolOutSide(height, k, stride);
-  const size_t out_width = PoolOutSide(width, k, stride);
+void TestShape(const Kernel<PoolArgs>& kernel, size_t k, size_t stride, size_t padding,
+               size_t channels, size_t height, size_t width, size_t extra_stride,
+               Activation activation, Guard guard, Random& random) {
+  const size_t out_height = WindowsAlong(height, k, stride, padding);
+  const size_t out_width = WindowsAlong(width, k, stride, padding);
   const size_t in_stride = PlaneStride(height, width);
   const size_t out_stride = PlaneStride(out_height, out_width) + extra_stride;
   GuardedArray<float> in(channels * in_stride, guard);  // The padding stays NaN.
@@ -23,10 +23,9 @@ void TestShape(const Kernel<PoolArgs>& kernel, size_t k, size_t stride, size_t c
   for (size_t c = 0; c < channels; ++c) {
     for (size_t p = 0; p < height * width; ++p) in[c * in_stride + p] = normal(random);
   }
-  kernel.run({k, stride, channels, height, width, in_stride, out_stride, in.data(), out.data(),
-              ActivationOf(activation)});
+  kernel.run({k, stride, padding, channels, height, width, in_stride, out_stride, in.data(),
+              out.data(), ActivationOf(activation)});
 
-  const size_t padding = k % 2 == 1 ? k / 2 : 0;
   for (size_t c = 0; c < channels; ++c) {
     for (size_t y = 0; y < out_height; ++y) {
       for (size_t x = 0; x < out_width; ++x) {
@@ -42,12 +41,12 @@ void TestShape(const Kernel<PoolArgs>& kernel, size_t k, size_t stride, size_t c
         ExactSum sum;
         sum.Add(*std::max_element(window.begin(), window.end()));
         const float got = out[c * out_stride + y * out_width + x];
-        Expect(
-            sum.Matches(got, activation),
-            "%s: K=%zu S=%zu C=%zu %zux%zu: expected %g before the activation, found %g at c=%zu "
-            "y=%zu x=%zu",
-            kernel.name, k, stride, channels, height, width, sum.value, static_cast<double>(got), c,
-            y, x);
+        Expect(sum.Matches(got, activation),
+               "%s: K=%zu S=%zu P=%zu C=%zu %zux%zu: expected %g before the activation, found %g "
+               "at c=%zu "
+               "y=%zu x=%zu",
+               kernel.name, k, stride, padding, channels, height, width, sum.value,
+               static_cast<double>(got), c, y, x);
       }
     }
   }
@@ -62,9 +61,12 @@ int main() {
     const auto test = [&](size_t height, size_t width) {
       for (const size_t k : {1, 2, 3, 4, 5}) {
         for (const size_t stride : {1, 2, 3}) {
-          if (PoolOutSide(height, k, stride) == 0 || PoolOutSide(width, k, stride) == 0) continue;
+          const size_t padding = i / 2 % (k / 2 + 1);
+          ++i;
+          if (WindowsAlong(height, k, stride, padding) == 0) continue;
+          if (WindowsAlong(width, k, stride, padding) == 0) continue;
           for (const Guard guard : {Guard::kBefore, Guard::kAfter}) {
-            TestShape(kernel, k, stride, 1 + i % 3, height, width, i % 5 == 4 ? 16 : 0,
+            TestShape(kernel, k, stride, padding, 1 + i % 3, height, width, i % 5 == 4 ? 16 : 0,
                       kActivations[i % 7], guard, random);
             ++i;
           }
@@ -81,10 +83,12 @@ int main() {
     test(56, 56);
   });
 
-  CheckPool("max_pool", 3, 2, 1, 1);
+  CheckPool("max_pool", 3, 2, 1, 1, 1);
   ExpectFails("max_pool: expected a kernel and a stride of at least 1, found 0 and 2",
-              [&] { CheckPool("max_pool", 0, 2, 8, 8); });
+              [&] { CheckPool("max_pool", 0, 2, 0, 8, 8); });
   ExpectFails("expected a window to fit in the image, found kernel 4 for 3x8 pixels",
-              [&] { CheckPool("max_pool", 4, 2, 3, 8); });
+              [&] { CheckPool("max_pool", 4, 2, 0, 3, 8); });
+  ExpectFails("expected at most 1 pixels of padding, half of the kernel, found 2",
+              [&] { CheckPool("max_pool", 3, 2, 2, 8, 8); });
   return Report();
 }
