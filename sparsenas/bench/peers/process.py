@@ -1,5 +1,6 @@
 """The other end of worker.py: finds the Python that has an engine, and talks to it."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,20 @@ def find_python(engine: str) -> Path:
     raise EngineError(f"{engine} is left out, it is not installed: {ENGINES[engine].install}")
 
 
+@contextlib.contextmanager
+def _on(cores: Sequence[int]) -> Iterator[None]:
+    """Starts processes inside a `with` on some cores, all threads that they will ever have."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 @dataclass(frozen=True, eq=False)
 class Timing:
     """Some runs: float64 [runs].
@@ -84,7 +99,7 @@ class Timing:
 
 
 class Worker:
-    """An engine with a model in a process of its own, which ends with the `with` block.
+    """An engine with a model in a process of its own on some cores, which ends with the `with` block.
 
     Attributes:
         version: of the engine.
@@ -97,11 +112,13 @@ class Worker:
         self._engine = engine
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (its standard error, closed with it)
         self._unread = b""
-        command = [str(python), str(WORKER), engine, str(model), ",".join(map(str, cores))]
-        # Out of reach of Ctrl-C, which ends this process, which ends the others.
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, start_new_session=True
-        )
+        command = [str(python), str(WORKER), engine, str(model), str(len(cores))]
+        with _on(cores):
+            # Out of reach of Ctrl-C, which ends this process, which ends the others.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
+                start_new_session=True,
+            )  # fmt: skip
         try:
             self.version: str = self._answer()["version"]
         except BaseException:
@@ -120,10 +137,8 @@ class Worker:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._said):
             # What was written to a process that is gone cannot be flushed.
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                continue
 
     def compute(self, image: Path, outputs: Path) -> np.ndarray:
         """Returns the outputs of an image: float32 [outputs]. Both go through files, .npy."""

@@ -1,9 +1,8 @@
 """Runs one model in one engine, as told on standard input; a program that needs numpy and the engine only.
 
-    python worker.py ENGINE MODEL CORES
+    python worker.py ENGINE MODEL THREADS
 
-CORES are the processor cores it stays on, such as 0,1: as many threads as cores. Messages are lines of
-JSON. First it says what it is, or what is wrong:
+Messages are lines of JSON. First it says what it is, or what is wrong:
 
     {"version": "1.2"}        {"error": "..."}
 
@@ -100,7 +99,7 @@ def litert(path: str, threads: int) -> Callable[[np.ndarray], Compute]:
 
 
 def deepsparse(path: str, threads: int) -> Callable[[np.ndarray], Compute]:
-    # It reports its use over the network otherwise, and moves to cores of its own choice.
+    # Otherwise it reports its use over the network, and moves to cores of its own choice.
     os.environ.update(NM_DISABLE_ANALYTICS="1", DO_NOT_TRACK="1", NM_BIND_THREADS_TO_CORES="0")
     from deepsparse import Engine
 
@@ -162,7 +161,7 @@ def answer(message: dict[str, Any], prepare: Callable, compute: list[Compute]) -
     raise ValueError(f"expected compute, run or memory, found {sorted(message)}")
 
 
-def main(engine: str, path: str, cores: str) -> None:
+def main(engine: str, path: str, threads: str) -> None:
     # Engines print on standard output what is no message of ours.
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -174,11 +173,8 @@ def main(engine: str, path: str, cores: str) -> None:
         return {"error": " ".join(f"{type(error).__name__}: {error}".split())}
 
     try:
-        chosen = [int(core) for core in cores.split(",")]
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, chosen)
         load, distribution = ENGINES[engine]
-        prepare = load(path, len(chosen))
+        prepare = load(path, int(threads))
         say({"version": version(distribution)})
     except Exception as error:
         say(complaint(error))

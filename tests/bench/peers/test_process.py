@@ -18,7 +18,8 @@ from sparsenas.export.snas import to_bytes
 from sparsenas.networks.catalog import REFERENCES
 
 HERE = Path(sys.executable)
-CORE = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
+CORE = max(CORES)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,13 @@ def test_a_worker_computes_runs_and_knows_its_memory(worker, folder):
     assert peak is None or 10 < peak < 1000
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux")
+def test_every_thread_of_a_worker_stays_on_its_cores(worker):
+    for task in Path(f"/proc/{worker._process.pid}/task").iterdir():
+        assert f"Cpus_allowed_list:\t{CORE}\n" in (task / "status").read_text()
+    assert os.sched_getaffinity(0) == CORES
+
+
 def test_a_worker_goes_on_after_a_message_it_does_not_know(worker, folder):
     worker.compute(folder / "image.npy", folder / "outputs.npy")
     with pytest.raises(EngineError, match="sparsenas: ValueError: expected compute, run or memory, found"):
@@ -61,7 +69,7 @@ def test_a_worker_goes_on_after_a_message_it_does_not_know(worker, folder):
 def test_a_worker_is_spoken_to_in_lines(folder):
     messages = [{"run": 1}, {"compute": str(folder / "image.npy"), "to": str(folder / "o.npy")}, {"run": 2}]
     done = subprocess.run(
-        [sys.executable, WORKER, OURS, folder / "model.snas", str(CORE)],
+        [sys.executable, WORKER, OURS, folder / "model.snas", "1"],
         input="\n".join(map(json.dumps, messages)), capture_output=True, text=True, check=True,
     )  # fmt: skip
     hello, early, computed, ran = map(json.loads, done.stdout.splitlines())
