@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # The arm64 build keeps its C library here between runs; making it takes two minutes.
 export ZIG_GLOBAL_CACHE_DIR ?= $(CURDIR)/build/zig-cache
 
-.PHONY: setup demo test test-native test-sanitize test-arm64 test-wasm test-python lint bench clean
+.PHONY: setup peers demo test test-native test-sanitize test-arm64 test-wasm test-python lint bench clean
 
 setup: $(READY)
 
@@ -25,6 +25,14 @@ $(READY): $(VENV)/.tools $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
 	    -e '.[dev]'
 	@touch $@
+
+# Engines to compare with: `sparsenas bench networks`. DeepSparse is no longer made and wants an older numpy.
+peers: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
+	    -e '.[dev,peers]'
+	$(PYTHON) -m venv .venv-deepsparse
+	.venv-deepsparse/bin/python -m pip install --quiet --disable-pip-version-check \
+	    deepsparse==1.8.0 numpy==1.26.4 onnx==1.14.1
 
 demo: setup
 	$(BIN)/sparsenas search
@@ -86,4 +94,4 @@ bench: setup
 	$(BIN)/sparsenas bench kernels
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-deepsparse build dist .pytest_cache .ruff_cache .hypothesis

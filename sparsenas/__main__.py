@@ -17,7 +17,7 @@ COMMANDS = {
     "run": "classify an image with a model file",
     "profile": "show where a model file spends its time, layer by layer",
     "report": "print what a run found, and where its page is",
-    "bench": "measure what this project claims: kernels",
+    "bench": "measure what this project claims: kernels, networks",
 }
 
 _USAGE = """usage: sparsenas COMMAND [OPTIONS]

@@ -15,7 +15,7 @@ LAYERS = (
     {"errors", "progress"},
     {"files", "sparsity", "native", "data"},
     {"space"},
-    {"blocks", "nn", "strategies"},
+    {"blocks", "networks", "nn", "strategies"},
     {"export"},
     {"supernet", "latency"},
     {"reward", "train", "trials", "checkpoint"},

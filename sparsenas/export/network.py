@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparsenas.errors import UserError
 from sparsenas.space import IMAGE, Layer
+
+# Standard deviations from 0 to the mean of what an activation gets.
+_ABOVE_ZERO = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,17 @@ class Network:
     def nonzeros(self) -> int:
         """Weights that are not zero, biases aside."""
         return sum(np.count_nonzero(w.weight) for w in self.weights if w is not None)
+
+    @property
+    def vectors_from(self) -> int:
+        """Position of the first of the fully connected layers that the network ends in.
+
+        From there on other formats have vectors, before it images, be they of one pixel.
+        """
+        first = len(self.layers)
+        while first and self.layers[first - 1].op == "fully_connected":
+            first -= 1
+        return first
 
 
 def _check_inputs(i: int, layer: Layer, layers: Sequence[Layer], image: tuple[int, int, int]) -> None:
@@ -166,6 +180,38 @@ def _random_weights(layer: Layer, rng: np.random.Generator) -> LayerWeights | No
     return LayerWeights(weight, bias)
 
 
+def normalized(network: Network, images: np.ndarray) -> Network:
+    """Returns a network whose channels have variance 1 over the pixels of some images, before activations.
+
+    As if batch normalisation had seen these images and was folded (Ioffe and Szegedy, 2015,
+    https://arxiv.org/abs/1502.03167), the old biases coming on top. Random weights alone make deep
+    networks that hardly look at their input; their outputs say nothing about how well two engines agree.
+    The mean is 0 where no activation follows, otherwise well above: activations that cut off half of what
+    they get make random networks chaotic, so that rounding errors grow from layer to layer. A layer of one
+    pixel has one mean and one variance for all its channels, as there is too little to tell them apart.
+
+    Args:
+        images: [N, H, W, C].
+    """
+    planes = {IMAGE: images.astype(np.float64).transpose(0, 3, 1, 2)}
+    fitted = []
+    for i, (layer, weights) in enumerate(zip(network.layers, network.weights, strict=True)):
+        x = _apply(layer, weights, [planes[j] for j in layer.inputs])
+        if weights is not None:
+            over = (0, 2, 3) if x.shape[2] * x.shape[3] > 1 else (0, 1, 2, 3)
+            mean, deviation = (np.broadcast_to(f(x, axis=over), layer.c_out) for f in (np.mean, np.std))
+            # A channel without nonzeros has no variance.
+            factor = np.where(deviation > 1e-3 * deviation.max(), 1 / np.maximum(deviation, 1e-30), 1.0)
+            shift = weights.bias + (0 if layer.activation == "none" else _ABOVE_ZERO)
+            bias = (weights.bias - mean) * factor + shift
+            x = (x - mean[:, None, None]) * factor[:, None, None] + shift[:, None, None]
+            weight = weights.weight * factor.reshape(-1, *[1] * (weights.weight.ndim - 1))
+            weights = LayerWeights(weight.astype(np.float32), bias.astype(np.float32))
+        fitted.append(weights)
+        planes[i] = _activate(layer.activation, x)
+    return replace(network, weights=tuple(fitted))
+
+
 def reference(network: Network, images: np.ndarray) -> np.ndarray:
     """Computes the outputs of a network in double precision, as plainly as can be.
 
@@ -204,7 +250,7 @@ def _apply(layer: Layer, weights: LayerWeights | None, inputs: list[np.ndarray])
     if layer.op == "fully_connected":
         return (x.reshape(len(x), -1) @ w.T)[:, :, None, None] + bias
     if layer.op == "conv1x1":
-        return np.einsum("dc,nchw->ndhw", w, x) + bias
+        return np.einsum("dc,nchw->ndhw", w, x, optimize=True) + bias
     if layer.op == "depthwise":
         taps = w.reshape(len(w), -1).T[..., None, None]  # [kernel * kernel, D, 1, 1]
         return sum(map(np.multiply, taps, _windows(layer, x))) + bias

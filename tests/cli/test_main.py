@@ -171,3 +171,46 @@ def test_profile_names_kernels(home, capsys):
     text = capsys.readouterr().out
     assert "conv1x1_unstructured" in text
     assert "Whole network" in text
+
+
+def test_benchmarks_have_options_of_their_own(home, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["bench", "networks", "--help"])
+    assert not exit.value.code
+    text = capsys.readouterr().out
+    assert "--peers" in text
+    assert "--op" not in text
+    with pytest.raises(SystemExit):
+        main(["bench", "kernels", "--help"])
+    assert "--op" in capsys.readouterr().out
+    assert "There are: kernels, networks" in fails(capsys, "bench", "everything")
+    # Without a name it is about kernels.
+    assert "`--sparsity` must be above 5/9" in fails(capsys, "bench", "--sparsity", "0.1")
+    assert "`--rounds` must be at least 1, found 0" in fails(capsys, "bench", "kernels", "--rounds", "0")
+
+
+def test_settings_of_networks_that_mean_nothing_are_refused(home, capsys):
+    bench = ["bench", "networks"]
+    assert "--network" in fails(capsys, *bench, "--network", "lenet")
+    assert "`--sparsity` must be 0 or more and below 1, found 1" in fails(capsys, *bench, "--sparsity", "1")
+    assert "`--pattern` must name at least one" in fails(capsys, *bench, "--pattern")
+    assert "`--threads` must be at least 1, found 0" in fails(capsys, *bench, "--threads", "0")
+    assert "`--rounds` must be at least 1, found 0" in fails(capsys, *bench, "--rounds", "0")
+    one = ["--network", "resnet18", "--pattern", "published", "--sparsity", "0.9"]
+    assert "has zeros in pattern published; there are" in fails(capsys, *bench, *one)
+
+
+def test_bench_networks_prints_a_table_and_writes_every_figure(home, capsys, monkeypatch):
+    from sparsenas.cli import bench_networks
+
+    real = bench_networks.bench_networks
+    monkeypatch.setattr(
+        bench_networks, "bench_networks", lambda **given: real(**given, width=0.25, side=32, classes=10)
+    )
+    args = ["--network", "mobilenet_v2", "--sparsity", "0", "0.9", "--pattern", "published", "--peers"]
+    assert main(["bench", "networks", *args, "--rounds", "1", "--json", "figures.json"]) == 0
+    text = capsys.readouterr().out
+    assert "own dense" in text
+    assert "published" in text
+    assert "Wrote figures.json" in text
+    assert len(json.loads((home / "figures.json").read_text())["records"]) == 2

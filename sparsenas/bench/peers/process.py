@@ -1,0 +1,186 @@
+"""The other end of worker.py: finds the Python that has an engine, and talks to it."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sparsenas
+
+WORKER = Path(__file__).with_name("worker.py")
+# Where `make peers` puts the one engine that needs an older numpy, beside the package in a checkout.
+DEEPSPARSE = Path(sparsenas.__file__).resolve().parents[1] / ".venv-deepsparse" / "bin" / "python"
+# Engines take long to prepare a large network, or may never come back.
+_ANSWER_SECONDS = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What runs networks, ours or another.
+
+    Attributes:
+        module: what is imported.
+        model: the kind of model file that it reads.
+        zeros: whether it computes faster where weights are zero, on a processor with AVX.
+        install: how to get it.
+    """
+
+    module: str
+    model: str
+    zeros: bool
+    install: str
+
+
+_EXTRA = "`make peers`, or pip install 'sparsenas[peers]'"
+OURS = "sparsenas"
+ENGINES = {
+    OURS: Engine(module="sparsenas", model="snas", zeros=True, install="pip install ."),
+    "onnxruntime": Engine(module="onnxruntime", model="onnx", zeros=False, install=_EXTRA),
+    "openvino": Engine(module="openvino", model="onnx", zeros=False, install=_EXTRA),
+    "litert": Engine(module="ai_edge_litert", model="tflite", zeros=False, install=_EXTRA),
+    "deepsparse": Engine(module="deepsparse", model="onnx", zeros=True, install="`make peers`"),
+}
+PEERS = tuple(name for name in ENGINES if name != OURS)
+
+
+class EngineError(Exception):
+    """An engine that cannot do what it is asked: one line that says why. Others go on without it."""
+
+
+def find_python(engine: str) -> Path:
+    """Returns the Python that an engine is installed for.
+
+    Raises:
+        EngineError: where there is none, with how to install it.
+    """
+    if importlib.util.find_spec(ENGINES[engine].module) is not None:
+        return Path(sys.executable)
+    if engine == "deepsparse" and DEEPSPARSE.exists():
+        return DEEPSPARSE
+    raise EngineError(f"{engine} is left out, it is not installed: {ENGINES[engine].install}")
+
+
+@contextlib.contextmanager
+def _on(cores: Sequence[int]) -> Iterator[None]:
+    """Starts processes inside a `with` on some cores, all threads that they will ever have."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """Some runs: float64 [runs].
+
+    Attributes:
+        seconds: of each.
+        core_seconds: how long each had a core, all threads together.
+    """
+
+    seconds: np.ndarray
+    core_seconds: np.ndarray
+
+
+class Worker:
+    """An engine with a model in a process of its own on some cores, which ends with the `with` block.
+
+    Attributes:
+        version: of the engine.
+
+    Raises:
+        EngineError: where it does not start or cannot read the model.
+    """
+
+    def __init__(self, engine: str, model: Path, cores: Sequence[int], *, python: Path) -> None:
+        self._engine = engine
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (its standard error, closed with it)
+        self._unread = b""
+        command = [str(python), str(WORKER), engine, str(model), str(len(cores))]
+        with _on(cores):
+            # Out of reach of Ctrl-C, which ends this process, which ends the others.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            self.version: str = self._answer()["version"]
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._said):
+            # What was written to a process that is gone cannot be flushed.
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def compute(self, image: Path, outputs: Path) -> np.ndarray:
+        """Returns the outputs of an image: float32 [outputs]. Both go through files, .npy."""
+        self._ask({"compute": str(image), "to": str(outputs)})
+        return np.load(outputs, allow_pickle=False)
+
+    def run(self, times: int) -> Timing:
+        """Runs so many times on the last image."""
+        answer = self._ask({"run": times})
+        return Timing(np.array(answer["seconds"]), np.array(answer["core_seconds"]))
+
+    def peak_mb(self) -> float | None:
+        """Returns the most memory that the process has had, in 2^20 bytes, where that is known."""
+        return self._ask({"memory": True})["peak_mb"]
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._stopped() from None
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._unread:
+                if not selector.select(deadline - time.monotonic()):
+                    raise EngineError(f"{self._engine} did not answer within {_ANSWER_SECONDS:.0f} s")
+                part = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not part:
+                    raise self._stopped()
+                self._unread += part
+        line, _, self._unread = self._unread.partition(b"\n")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise EngineError(f"{self._engine}: {answer['error']}")
+        return answer
+
+    def _stopped(self) -> EngineError:
+        code = self._process.wait()
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        return EngineError(f"{self._engine} stopped with code {code}: {lines[-1].strip()}")

@@ -1,0 +1,1 @@
+"""Reference networks, as their papers have them: what others publish figures of."""
