@@ -202,7 +202,7 @@ class StepMaker {
       case Form::kDense:
         return Windowed(BestConvDense(isa_),
                         PackConvDense(DenseWeight().data(), FileBias(), rows_.size(), layer_.c_in,
-                                      layer_.kernel, isa_));
+                                      layer_.kernel, operands_.out.pixels(), isa_));
       case Form::kKernel:
         return Windowed(BestConvPattern(isa_),
                         PackConvPattern(weights_[0].Sparse(rows_), FileBias(), layer_.height,
