@@ -24,12 +24,6 @@ constexpr size_t kConvDenseGroup = 8;
 // Vectors of pixels whose sums stay in registers at a time.
 constexpr size_t kConvDenseVectors = 3;
 
-// Images of one vector more are one tile too where there are registers for it: half of a large
-// layer's time would go to loading all weights again.
-constexpr size_t ConvDenseMost(size_t vectors, size_t registers) {
-  return registers >= 32 && vectors == kConvDenseVectors + 1 ? vectors : kConvDenseVectors;
-}
-
 struct ConvDenseArgs {
   ConvInput in;
   size_t out_channels;        // D
@@ -62,11 +56,11 @@ struct ConvDenseWeights {
   size_t bytes() const { return part_taps.bytes() + taps.bytes() + weight.bytes() + bias.bytes(); }
 };
 
-// Packs weight [D, C, K, K] and bias [D]. `pixels` (of the output) and `isa` decide how many taps
-// fit in the cache at a time: other ones give the same result, slower. Fails on values that are not
-// finite, on empty sizes and on even kernels.
+// Packs weight [D, C, K, K] and bias [D]. `isa` decides how many taps fit in the cache at a time:
+// another one gives the same result, slower. Fails on values that are not finite, on empty sizes
+// and on even kernels.
 ConvDenseWeights PackConvDense(const float* weight, const float* bias, size_t out_channels,
-                               size_t in_channels, size_t kernel, size_t pixels, Isa isa);
+                               size_t in_channels, size_t kernel, Isa isa);
 
 // Floats of scratch memory a kernel needs. All sizes are of the input.
 size_t ConvDenseScratchFloats(size_t height, size_t width, size_t in_channels, size_t kernel,

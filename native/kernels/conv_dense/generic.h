@@ -12,11 +12,9 @@
 namespace sparsenas {
 namespace {
 
-// 32 registers hold 8 x 3 sums, three vectors of pixels and a weight, or 4 x 4; 16 hold 4 x 3.
+// 32 registers hold 8 x 3 sums, three vectors of pixels and a weight; 16 hold 4 x 3.
 template <class V>
-constexpr size_t ConvDenseRows(size_t vectors) {
-  return V::kRegisters >= 32 && vectors <= 3 ? 8 : 4;
-}
+constexpr size_t kConvDenseRows = V::kRegisters >= 32 ? 8 : 4;
 
 // One tile: the output channels [d, d + kRows), pixels from p, `taps` rows of the panel. `rows` of
 // the kRows are real; the others are computed from zero weights and not stored.
@@ -68,7 +66,7 @@ inline void ConvDenseTile(const ConvDenseArgs& args, const float* x_row, const f
 // All output channels of a tile of pixels, one part of the taps after the other.
 template <class V, size_t kVectors>
 void ConvDensePixels(const ConvDenseArgs& args, ConvPanel<V>& panel, size_t p) {
-  constexpr size_t kRows = ConvDenseRows<V>(kVectors);
+  constexpr size_t kRows = kConvDenseRows<V>;
   panel.MoveTo(p, kVectors);
   const ConvTap* taps = args.taps;
   const float* weight = args.weight;
@@ -96,8 +94,8 @@ void ConvDense(const ConvDenseArgs& args) {
   const size_t all = (pixels + V::kLanes - 1) / V::kLanes;
   const size_t first = TileStart(all, args.shares, args.share);
   const size_t vectors = TileStart(all, args.shares, args.share + 1) - first;
-  const size_t widest = ConvDenseMost(vectors, V::kRegisters), most = args.pitch / V::kLanes;
-  const size_t tiles = TileCount(vectors, most < widest ? most : widest);
+  const size_t most = args.pitch / V::kLanes;
+  const size_t tiles = TileCount(vectors, most < kConvDenseVectors ? most : kConvDenseVectors);
   for (size_t tile = 0; tile < tiles; ++tile) {
     const size_t begin = TileStart(vectors, tiles, tile);
     const size_t p = (first + begin) * V::kLanes;
@@ -108,11 +106,8 @@ void ConvDense(const ConvDenseArgs& args) {
       case 2:
         ConvDensePixels<V, 2>(args, panel, p);
         break;
-      case 3:
-        ConvDensePixels<V, 3>(args, panel, p);
-        break;
       default:
-        if constexpr (V::kRegisters >= 32) ConvDensePixels<V, 4>(args, panel, p);
+        ConvDensePixels<V, 3>(args, panel, p);
         break;
     }
   }
