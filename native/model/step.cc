@@ -230,7 +230,8 @@ class StepMaker {
       case Form::kDense:
         return Windowed(BestConvDense(isa_), Packed<ConvDenseWeights>([&] {
                           return PackConvDense(DenseWeight().data(), FileBias(), rows_.size(),
-                                               layer_.c_in, layer_.kernel, isa_);
+                                               layer_.c_in, layer_.kernel, operands_.out.pixels(),
+                                               isa_);
                         }));
       case Form::kKernel:
         return Windowed(BestConvPattern(isa_), Packed<ConvPatternWeights>([&] {
