@@ -173,7 +173,7 @@ void TestThreadsShareALayerAndChangeNothing() {
         Case{Op::kConv, Pattern::kUnstructured, 3}, Case{Op::kConv, Pattern::kKernel, 3}}) {
     // Around 256 pixels for each of two or three threads, where they begin to share pixels.
     for (const auto& [height, width] :
-         std::vector<std::pair<uint32_t, uint32_t>>{{28, 28}, {16, 32}, {17, 30}, {59, 13}}) {
+         std::vector<std::pair<uint32_t, uint32_t>>{{28, 28}, {17, 30}, {59, 13}}) {
       for (const uint32_t stride : {1u, 2u}) {
         if (op == Op::kConv1x1 && stride == 2) continue;
         const uint32_t larger = op == Op::kConv ? stride : 1;
