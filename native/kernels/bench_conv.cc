@@ -69,7 +69,7 @@ class Bench {
       std::vector<float> weight = RandomFloats(shape.out_channels * columns, random_);
       const auto dense = std::make_shared<Case<ConvDenseWeights, ConvDenseArgs>>();
       dense->weights = PackConvDense(weight.data(), bias.data(), shape.out_channels,
-                                     shape.in_channels, shape.kernel, isa_);
+                                     shape.in_channels, shape.kernel, pixels, isa_);
       dense->weights.Fill(dense->args);
       SetInput(shape, dense->args);
       dense->scratch = AlignedArray<float>(ConvDenseScratchFloats(

@@ -29,8 +29,8 @@ struct PlannedLayer : Layer {
 };
 
 struct Plan {
-  // Runs a layer, or some of its output channels. `image` is the network's input where it is HWC;
-  // all else is in the arena.
+  // Runs a layer, or some of its output channels or pixels. `image` is the network's input where it
+  // is HWC; all else is in the arena.
   using Part = std::function<void(const float* image, float* arena)>;
 
   struct Step {

@@ -17,7 +17,10 @@ namespace sparsenas {
 // How a layer runs, decided before memory is shared out.
 struct Decision {
   FormChoice choice{Form::kDense, ""};
-  std::vector<Rows> parts;  // The output channels of each thread that takes part.
+  // What each thread that takes part computes: output channels or, where there are several shares
+  // of the pixels, all of them for one share.
+  std::vector<Rows> parts;
+  bool by_pixels = false;
 };
 
 // `threads` is how many there are; small layers use one.

@@ -17,6 +17,7 @@ struct ConvCase {
   size_t extra_plane;  // Floats between channels, in and out, beyond what is needed.
   Activation activation;
   Guard guard;
+  size_t shares;  // Computed one after the other, the first one last.
 };
 
 struct ConvProblem {
@@ -109,7 +110,8 @@ struct ConvProblem {
     args.out = out.data();
     args.scratch = scratch.data();
     args.activation = ActivationOf(shape.activation);
-    kernel.run(args);
+    args.shares = shape.shares;
+    for (args.share = args.shares; args.share-- > 0;) kernel.run(args);
     for (size_t d = 0; d < shape.out_channels; ++d) {
       for (size_t y = 0; y < out_height; ++y) {
         for (size_t x = 0; x < out_width; ++x) {
@@ -146,7 +148,8 @@ void ForEachConvProblem(const std::vector<size_t>& kernels, size_t most_taps, Te
                               most_taps,
                               i % 4 == 3 ? size_t{16} : size_t{0},
                               kActivations[i % 7],
-                              i % 2 == 0 ? Guard::kBefore : Guard::kAfter};
+                              i % 2 == 0 ? Guard::kBefore : Guard::kAfter,
+                              1 + i / 3 % 3};
       test(ConvProblem(shape, random));
       ++i;
     }

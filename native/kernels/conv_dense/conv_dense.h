@@ -24,6 +24,13 @@ constexpr size_t kConvDenseGroup = 8;
 // Vectors of pixels whose sums stay in registers at a time.
 constexpr size_t kConvDenseVectors = 3;
 
+// Whether one pixel is more than whole vectors, of 49 say: a vector of it would be almost empty, so
+// that output channels lie side by side in narrow vectors instead. 7x7 pixels in 16 lanes would
+// take two tiles, and all weights twice through memory. Sixteen registers have no room for it.
+constexpr bool ConvDenseOnePixelMore(size_t pixels, size_t lanes, size_t registers) {
+  return registers >= 32 && pixels > lanes && pixels % lanes == 1;
+}
+
 struct ConvDenseArgs {
   ConvInput in;
   size_t out_channels;        // D
@@ -37,6 +44,8 @@ struct ConvDenseArgs {
   float* out;                 // [D, out_stride], not overlapping the input.
   float* scratch;             // ConvDenseScratchFloats(...), 64-byte aligned.
   ActivationArgs activation;
+  // Of so many shares of the pixels this call computes one: threads take one each.
+  size_t share = 0, shares = 1;
 };
 
 struct ConvDenseWeights {
@@ -54,11 +63,11 @@ struct ConvDenseWeights {
   size_t bytes() const { return part_taps.bytes() + taps.bytes() + weight.bytes() + bias.bytes(); }
 };
 
-// Packs weight [D, C, K, K] and bias [D]. `isa` decides how many taps fit in the cache at a time:
-// another one gives the same result, slower. Fails on values that are not finite, on empty sizes
-// and on even kernels.
+// Packs weight [D, C, K, K] and bias [D]. `pixels` (of the output) and `isa` decide how many taps
+// fit in the cache at a time: other ones give the same result, slower. Fails on values that are not
+// finite, on empty sizes and on even kernels.
 ConvDenseWeights PackConvDense(const float* weight, const float* bias, size_t out_channels,
-                               size_t in_channels, size_t kernel, Isa isa);
+                               size_t in_channels, size_t kernel, size_t pixels, Isa isa);
 
 // Floats of scratch memory a kernel needs. All sizes are of the input.
 size_t ConvDenseScratchFloats(size_t height, size_t width, size_t in_channels, size_t kernel,

@@ -8,7 +8,7 @@
 namespace sparsenas {
 
 ConvDenseWeights PackConvDense(const float* weight, const float* bias, size_t out_channels,
-                               size_t in_channels, size_t kernel, Isa isa) {
+                               size_t in_channels, size_t kernel, size_t pixels, Isa isa) {
   if (in_channels == 0 || out_channels == 0)
     Fail("conv_dense: expected at least one channel in and out, found %zu in and %zu out.",
          in_channels, out_channels);
@@ -20,7 +20,11 @@ ConvDenseWeights PackConvDense(const float* weight, const float* bias, size_t ou
   packed.in_channels = in_channels;
   packed.out_channels = out_channels;
   packed.kernel = kernel;
-  packed.pitch = std::max(kConvDenseVectors * IsaLanes(isa), kStrideFloats);
+  const size_t lanes = IsaLanes(isa);
+  const size_t registers = isa == Isa::kAvx512 || isa == Isa::kNeon ? 32 : 16;
+  const bool pixel = ConvDenseOnePixelMore(pixels, lanes, registers);
+  const size_t vectors = kConvDenseVectors + (pixel ? 1 : 0);
+  packed.pitch = std::max(vectors * lanes, kStrideFloats);
   const size_t padded = RoundUp(out_channels, kConvDenseGroup);
   packed.bias = AlignedArray<float>(padded);
   std::copy_n(bias, out_channels, packed.bias.data());

@@ -9,9 +9,9 @@ namespace {
 void TestProblem(const Kernel<ConvDenseArgs>& kernel, const ConvProblem& problem) {
   const ConvCase& shape = problem.shape;
   const Guard guard = shape.guard;
-  const ConvDenseWeights packed =
-      PackConvDense(problem.weight.data(), problem.bias.data(), shape.out_channels,
-                    shape.in_channels, shape.kernel, kernel.isa);
+  const ConvDenseWeights packed = PackConvDense(problem.weight.data(), problem.bias.data(),
+                                                shape.out_channels, shape.in_channels, shape.kernel,
+                                                problem.out_height * problem.out_width, kernel.isa);
   const GuardedArray<float> weight(packed.weight, guard), bias(packed.bias, guard);
   const GuardedArray<ConvTap> taps(packed.taps, guard);
   const GuardedArray<uint32_t> part_taps(packed.part_taps, guard);

@@ -14,7 +14,7 @@ namespace {
 
 // Sums of the same pixels. A multiply-add takes 4 cycles and two start in each, so that fewer than
 // 8 sums leave the core waiting.
-constexpr size_t DirectChains(size_t vectors) { return vectors <= 3 ? 4 : vectors <= 7 ? 2 : 1; }
+constexpr size_t DirectChains(size_t vectors) { return vectors <= 3 ? 4 : 2; }
 
 // Four offsets as one number.
 inline uint64_t Offsets(const ConvDirectNonzeros* four) {
@@ -130,21 +130,22 @@ void DirectTile(const ConvDirectArgs& args, ConvPanel<V>& panel, size_t p) {
 template <class V>
 void ConvDirect(const ConvDirectArgs& args) {
   using Tile = void (*)(const ConvDirectArgs&, ConvPanel<V>&, size_t);
-  static constexpr Tile kTiles[kConvDirectVectors] = {
-      DirectTile<V, 1>, DirectTile<V, 2>,  DirectTile<V, 3>,  DirectTile<V, 4>,
-      DirectTile<V, 5>, DirectTile<V, 6>,  DirectTile<V, 7>,  DirectTile<V, 8>,
-      DirectTile<V, 9>, DirectTile<V, 10>, DirectTile<V, 11>, DirectTile<V, 12>};
+  static constexpr Tile kTiles[kConvDirectVectors] = {DirectTile<V, 1>, DirectTile<V, 2>,
+                                                      DirectTile<V, 3>, DirectTile<V, 4>,
+                                                      DirectTile<V, 5>, DirectTile<V, 6>};
   ConvPanel<V> panel(args.in, args.scratch);
   const size_t pixels =
       OutSide(args.in.height, args.in.stride) * OutSide(args.in.width, args.in.stride);
   // The last vector may reach into the padding of the plane.
-  const size_t vectors = (pixels + V::kLanes - 1) / V::kLanes;
+  const size_t all = (pixels + V::kLanes - 1) / V::kLanes;
+  const size_t first = TileStart(all, args.shares, args.share);
+  const size_t vectors = TileStart(all, args.shares, args.share + 1) - first;
   const size_t most = args.pitch / V::kLanes;
   const size_t tiles = TileCount(vectors, most < kConvDirectVectors ? most : kConvDirectVectors);
   for (size_t tile = 0; tile < tiles; ++tile) {
     const size_t begin = TileStart(vectors, tiles, tile);
     const size_t size = TileStart(vectors, tiles, tile + 1) - begin;
-    kTiles[size - 1](args, panel, begin * V::kLanes);
+    kTiles[size - 1](args, panel, (first + begin) * V::kLanes);
   }
 }
 

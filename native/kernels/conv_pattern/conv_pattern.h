@@ -50,6 +50,8 @@ struct ConvPatternArgs {
   float* out;                        // [D, out_stride], not overlapping the input.
   float* scratch;                    // ConvPatternScratchFloats(...), 64-byte aligned.
   ActivationArgs activation;
+  // Of so many shares of the pixels this call computes one: threads take one each.
+  size_t share = 0, shares = 1;
 };
 
 struct ConvPatternWeights {

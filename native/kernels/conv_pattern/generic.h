@@ -14,12 +14,24 @@
 namespace sparsenas {
 namespace {
 
-// One row of the input; what is written beyond its end is zero, and written again or padding.
+inline size_t Least(size_t a, size_t b) { return a < b ? a : b; }
+
+// Zeros; up to a vector more are written.
 template <class V>
-inline void PadRow(const float* in, size_t width, float* out) {
-  size_t x = 0;
-  for (; x + V::kLanes <= width; x += V::kLanes) V::Load(in + x).Store(out + x);
-  V::Load(in + x, V::First(width - x)).Store(out + x);
+inline void Zero(float* out, size_t size) {
+  for (size_t i = 0; i < size; i += V::kLanes) V::Set(0.0f).Store(out + i);
+}
+
+// Rows of the input; what is written beyond the end of one is zero, and written again or padding.
+template <class V>
+inline void PadRows(const float* in, size_t rows, size_t width, float* out, size_t pitch) {
+  const size_t whole = width / V::kLanes * V::kLanes;
+  const typename V::Lanes rest = V::First(width - whole);
+  for (; rows > 0; --rows, in += width, out += pitch) {
+    for (size_t x = 0; x < whole; x += V::kLanes) V::Load(in + x).Store(out + x);
+    V::Load(in + whole, rest).Store(out + whole);
+    for (size_t x = whole + V::kLanes; x < pitch; x += V::kLanes) V::Set(0.0f).Store(out + x);
+  }
 }
 
 template <class V>
@@ -28,10 +40,10 @@ inline V LoadUntil(const float* in, size_t width, size_t x) {
   return V::Load(in + x, V::First(width > x ? width - x : 0));
 }
 
-// The same into even and odd columns.
+// One row into even and odd columns.
 template <class V>
-inline void SplitRow(const float* in, size_t width, float* even, float* odd) {
-  for (size_t x = 0; 2 * x <= width + 1; x += V::kLanes) {
+inline void SplitRow(const float* in, size_t width, float* even, float* odd, size_t pitch) {
+  for (size_t x = 0; x < pitch; x += V::kLanes) {
     const V low = LoadUntil<V>(in, width, 2 * x);
     const V high = LoadUntil<V>(in, width, 2 * x + V::kLanes);
     V::Even(low, high).Store(even + x);
@@ -39,30 +51,40 @@ inline void SplitRow(const float* in, size_t width, float* even, float* odd) {
   }
 }
 
-inline void Zero(float* out, size_t size) {
-  for (size_t i = 0; i < size; ++i) out[i] = 0.0f;
-}
-
+// Pads what the output's rows [begin, end) read.
 template <class V>
-inline void Pad(const ConvInput& input, const ConvPatternPadded& padded, float* out) {
+void Pad(const ConvInput& input, const ConvPatternPadded& padded, size_t begin, size_t end,
+         float* out) {
+  // Rows of the input: one more on both sides.
+  const size_t top = begin == 0 ? 0 : begin * input.stride - 1;
+  const size_t bottom = Least(end * input.stride + 1, input.height);
   for (size_t c = 0; c < input.channels; ++c) {
     const float* in = input.data + c * input.plane;
     float* planes = out + c * padded.planes * padded.plane;
-    for (size_t i = 0; i < padded.planes; ++i) Zero(planes + i * padded.plane, padded.first);
+    for (size_t i = 0; begin == 0 && i < padded.planes; ++i)
+      Zero<V>(planes + i * padded.plane, padded.first);
     float* row = planes + padded.first;
-    for (size_t y = 0; y < input.height; ++y, in += input.width) {
-      if (padded.planes == 1) {
-        PadRow<V>(in, input.width, row + y * padded.pitch);
-      } else {
+    if (begin > 0) {
+      // The zero before the first row, which with stride 2 is a row higher where rows are odd.
+      float* before = row + begin * padded.pitch - 1;
+      for (size_t i = 0; i < padded.planes; ++i, before += padded.plane)
+        before[0] = *(before - padded.pitch) = 0.0f;
+    }
+    if (padded.planes == 1) {
+      PadRows<V>(in + top * input.width, bottom - top, input.width, row + top * padded.pitch,
+                 padded.pitch);
+    } else {
+      for (size_t y = top; y < bottom; ++y) {
         float* even = row + (y & 1) * 2 * padded.plane + y / 2 * padded.pitch;
-        SplitRow<V>(in, input.width, even, even + padded.plane);
+        SplitRow<V>(in + y * input.width, input.width, even, even + padded.plane, padded.pitch);
       }
     }
+    if (end < padded.height) continue;
     // Below the last row, which is a row higher where odd rows are fewer.
-    const size_t end = padded.first + padded.height * padded.pitch - 1;
     for (size_t i = 0; i < padded.planes; ++i) {
-      const size_t missing = i >= 2 && input.height % 2 == 1 ? padded.pitch : 0;
-      Zero(planes + i * padded.plane + end - missing, padded.plane - end + missing);
+      const size_t missing = i >= 2 && input.height % 2 == 1 ? 1 : 0;
+      Zero<V>(row + i * padded.plane + (padded.height - missing) * padded.pitch - 1,
+              (1 + missing) * padded.pitch + 2);
     }
   }
 }
@@ -155,29 +177,44 @@ struct PatternTile {
     groups_and_kernels = stream;
   }
 
-  // Writes the pixels of a tile from place q on, row by row of the output. What a vector writes
-  // beyond its row or tile belongs to a later one, or to the padding.
-  static void Store(const ConvPatternArgs& args, const ConvPatternPadded& padded, const float* sums,
-                    size_t q, float* out) {
-    const Finish<V> finish(args.activation);
-    for (size_t y = q / padded.pitch; y < padded.height && y * padded.pitch < q + kWidth; ++y) {
-      const size_t row = y * padded.pitch;
-      size_t x = q > row ? q - row : 0;
-      const size_t end = q + kWidth - row < padded.width ? q + kWidth - row : padded.width;
-      for (; x < end; x += V::kLanes) {
-        const V result = finish(V::Load(sums + row + x - q));
-        const size_t p = y * padded.width + x;
-        if (p + V::kLanes <= args.out_stride) {
+  // Where the rows of the output in a tile are.
+  struct Segments {
+    struct {
+      size_t sum, out, size;
+    } segment[kWidth / 2 + 2];
+    size_t count = 0;
+
+    Segments(const ConvPatternPadded& padded, size_t q) {
+      for (size_t y = q / padded.pitch; y < padded.height && y * padded.pitch < q + kWidth; ++y) {
+        const size_t row = y * padded.pitch, x = q > row ? q - row : 0;
+        const size_t end = Least(q + kWidth - row, padded.width);
+        if (x < end) segment[count++] = {row + x - q, y * padded.width + x, end - x};
+      }
+    }
+  };
+
+  // Writes the pixels of a row of sums. What a vector writes beyond its row or tile belongs to a
+  // later one; only pixels before `out_end` are the caller's.
+  static void Store(const Finish<V>& finish, const Segments& segments, const float* sums,
+                    float* out, size_t out_end) {
+    for (size_t i = 0; i < segments.count; ++i) {
+      const auto [sum, begin, size] = segments.segment[i];
+      for (size_t x = 0; x < size; x += V::kLanes) {
+        const V result = finish(V::Load(sums + sum + x));
+        const size_t p = begin + x;
+        if (__builtin_expect(p + V::kLanes <= out_end, 1)) {
           result.Store(out + p);
         } else {
-          result.Store(out + p, V::First(end - x));
+          result.Store(out + p, V::First(size - x));
         }
       }
     }
   }
 
   static void Run(const ConvPatternArgs& args, const ConvPatternPadded& padded, const float* in,
-                  float* sums, size_t q) {
+                  float* sums, size_t q, size_t out_end) {
+    const Finish<V> finish(args.activation);
+    const Segments segments(padded, q);
     PatternStream stream(args.groups, args.kernels);
     const uint32_t* groups_of = args.groups_of;
     for (size_t d = 0; d < args.out_channels; d += args.block) {
@@ -189,7 +226,7 @@ struct PatternTile {
       }
       AddGroups(stream, *groups_of++, reinterpret_cast<const char*>(in + q), sums);
       for (size_t i = 0; i < rows; ++i)
-        Store(args, padded, sums + i * kWidth, q, args.out + (d + i) * args.out_stride);
+        Store(finish, segments, sums + i * kWidth, args.out + (d + i) * args.out_stride, out_end);
     }
   }
 };
@@ -200,24 +237,31 @@ void ConvPattern(const ConvPatternArgs& args) {
   const ConvPatternPadded padded(args.in.height, args.in.width, args.in.stride);
   float* sums = args.scratch;
   float* in = sums + args.out_channels * kConvPatternWidest + kStrideFloats;
-  Pad<V>(args.in, padded, in);
-  const size_t vectors = (padded.places() + V::kLanes - 1) / V::kLanes;
+  const size_t all = (padded.places() + V::kLanes - 1) / V::kLanes;
+  const size_t first = TileStart(all, args.shares, args.share);
+  const size_t vectors = TileStart(all, args.shares, args.share + 1) - first;
+  if (vectors == 0) return;
+  const size_t end = (first + vectors) * V::kLanes;
+  Pad<V>(args.in, padded, first * V::kLanes / padded.pitch,
+         Least((end - 1) / padded.pitch + 1, padded.height), in);
+  // Pixels from there on belong to another share, or the last tile may write into the padding.
+  const size_t out_end = args.share + 1 == args.shares ? args.out_stride : padded.Pixel(end);
   const size_t tiles = TileCount(vectors, kMost);
   for (size_t tile = 0; tile < tiles; ++tile) {
     const size_t begin = TileStart(vectors, tiles, tile);
-    const size_t q = begin * V::kLanes;
+    const size_t q = (first + begin) * V::kLanes;
     switch (TileStart(vectors, tiles, tile + 1) - begin) {
       case 1:
-        PatternTile<V, 1>::Run(args, padded, in, sums, q);
+        PatternTile<V, 1>::Run(args, padded, in, sums, q, out_end);
         break;
       case 2:
-        PatternTile<V, 2>::Run(args, padded, in, sums, q);
+        PatternTile<V, 2>::Run(args, padded, in, sums, q, out_end);
         break;
       case 3:
-        if constexpr (kMost >= 3) PatternTile<V, 3>::Run(args, padded, in, sums, q);
+        if constexpr (kMost >= 3) PatternTile<V, 3>::Run(args, padded, in, sums, q, out_end);
         break;
       default:
-        if constexpr (kMost >= 4) PatternTile<V, 4>::Run(args, padded, in, sums, q);
+        if constexpr (kMost >= 4) PatternTile<V, 4>::Run(args, padded, in, sums, q, out_end);
         break;
     }
   }

@@ -8,21 +8,21 @@ namespace sparsenas {
 namespace {
 
 // Planes of the output's size, of which every tap is a fixed distance away: with stride 1 the input
-// itself, with stride 2 its even and odd rows and columns apart. One zero between a row and the
+// itself, with stride 2 its even and odd rows and columns apart. A zero between a row and the
 // next serves both, and there is a row of zeros above and below: nothing needs a mask. Places where
 // a row's zero is are computed as if they were pixels, and not stored.
 struct ConvPatternPadded {
   size_t height, width;  // Of the output.
   size_t pitch;          // Floats from row to row.
-  size_t first;          // Floats before the first pixel.
+  size_t first;          // Floats before the first pixel: it starts a cache line.
   size_t plane;          // Floats from plane to plane.
   size_t planes;         // Of each channel.
 
   ConvPatternPadded(size_t in_height, size_t in_width, size_t stride)
       : height(OutSide(in_height, stride)),
         width(OutSide(in_width, stride)),
-        pitch(width + 1),
-        first(pitch + 1),
+        pitch(PitchOf(height, width)),
+        first(RoundUp(pitch + 1, kStrideFloats)),
         // The last vector may begin at the last pixel and look a row and a pixel further.
         plane(PlaneStride(1, first + (height + 1) * pitch + 2 * kStrideFloats)),
         planes(stride * stride) {}
@@ -30,12 +30,28 @@ struct ConvPatternPadded {
   // Places of the output: pixels and the zeros between rows.
   size_t places() const { return height * pitch - 1; }
 
-  // Floats from place 0 to the pixel that tap (r, s) multiplies there, in channel 0.
+  // Floats from the start to the pixel that tap (r, s) multiplies in place 0 of channel 0.
   size_t Tap(size_t r, size_t s) const {
-    if (planes == 1) return r * pitch + s;
+    if (planes == 1) return first + r * pitch + s - (pitch + 1);
     // Of output row y, tap r has input row 2 y + r - 1: odd row y - 1, even row y, odd row y.
     const size_t phase = (r != 1) * 2 + (s != 1);
-    return phase * plane + (r == 0 ? 0 : pitch) + (s == 0 ? 0 : 1);
+    return phase * plane + first - (r == 0 ? pitch : 0) - (s == 0 ? 1 : 0);
+  }
+
+  // The first pixel at place q or after it.
+  size_t Pixel(size_t q) const {
+    const size_t x = q % pitch;
+    return q / pitch * width + (x < width ? x : width);
+  }
+
+ private:
+  // Rows that start a cache line too where that takes no more of them: of the loads of three taps
+  // in nine, all are aligned then.
+  static size_t PitchOf(size_t height, size_t width) {
+    const size_t aligned = RoundUp(width + 1, kStrideFloats);
+    const bool as_many = RoundUp(height * aligned - 1, kStrideFloats) ==
+                         RoundUp(height * (width + 1) - 1, kStrideFloats);
+    return as_many ? aligned : width + 1;
   }
 };
 
