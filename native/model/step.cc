@@ -242,7 +242,7 @@ class StepMaker {
         return OneToOne(BestFullyConnectedBlock4(isa_),
                         PackFullyConnectedBlock4(weight, FileBias(), isa_),
                         FullyConnectedBlock4Args{});
-      case Form::k2By4:
+      case Form::kTwoOfFour:
         return OneToOne(BestFullyConnectedTwoOfFour(isa_),
                         PackFullyConnectedTwoOfFour(weight, FileBias()),
                         FullyConnectedTwoOfFourArgs{});

@@ -81,10 +81,12 @@ struct F32x16 {
     return {_mm512_permutex2var_ps(_mm512_loadu_ps(table), i, _mm512_loadu_ps(table + 16))};
   }
   static F32x16 LookupFour(const float* table, const uint8_t* index) {
-    __m512 x = _mm512_set1_ps(table[index[0]]);
-    x = _mm512_mask_broadcastss_ps(x, 0x00F0, _mm_load_ss(table + index[1]));
-    x = _mm512_mask_broadcastss_ps(x, 0x0F00, _mm_load_ss(table + index[2]));
-    return {_mm512_mask_broadcastss_ps(x, 0xF000, _mm_load_ss(table + index[3]))};
+    uint32_t bytes;  // One load for four.
+    __builtin_memcpy(&bytes, index, sizeof bytes);
+    __m512 x = _mm512_set1_ps(table[bytes & 0xFF]);
+    x = _mm512_mask_broadcastss_ps(x, 0x00F0, _mm_load_ss(table + (bytes >> 8 & 0xFF)));
+    x = _mm512_mask_broadcastss_ps(x, 0x0F00, _mm_load_ss(table + (bytes >> 16 & 0xFF)));
+    return {_mm512_mask_broadcastss_ps(x, 0xF000, _mm_load_ss(table + (bytes >> 24)))};
   }
 
   struct Places {

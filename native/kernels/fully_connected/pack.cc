@@ -7,12 +7,17 @@
 namespace sparsenas {
 namespace {
 
-// Inputs of a window: those that V::Lookup reaches, or where each input has a load of its own, as
-// in V::LookupFour, all whose index fits.
-size_t Window(Isa isa, int rows) {
-  if (rows == 1 && isa == Isa::kAvx512) return 32;
-  if (rows == 1 && isa == Isa::kAvx2) return 16;
-  return 256;
+struct Windows {
+  size_t size;   // Inputs.
+  size_t apart;  // They begin at multiples of it.
+};
+
+// Those of V::Lookup, from whole vectors on, whose loads are faster; or where each input is loaded
+// by itself, all inputs whose index fits.
+Windows WindowsOf(Isa isa, int rows) {
+  if (rows == 1 && isa == Isa::kAvx512) return {32, 16};
+  if (rows == 1 && isa == Isa::kAvx2) return {16, 8};
+  return {256, 1};
 }
 
 template <int kRows>
@@ -21,8 +26,8 @@ FullyConnectedSparseWeights<kRows> PackSparse(const SparseRows& weight, const fl
   CheckSparseRows(weight, "fully_connected");
   CheckFinite(bias, weight.rows, "fully_connected", "biases");
   const size_t size = FullyConnectedSparseGroup(IsaLanes(isa), kRows), blocks = size / kRows;
-  const size_t window = Window(isa, kRows);
-  const size_t last = weight.columns - std::min(weight.columns, window);
+  const Windows windows = WindowsOf(isa, kRows);
+  const size_t last = weight.columns - std::min(weight.columns, windows.size);
 
   // Where each row's nonzeros not yet packed begin, and where the row ends.
   const size_t padded = RoundUp(weight.rows, size);
@@ -58,7 +63,7 @@ FullyConnectedSparseWeights<kRows> PackSparse(const SparseRows& weight, const fl
     packed.order[i] = static_cast<uint32_t>(d);
     if (d < weight.rows) packed.bias[i] = bias[d];
   }
-  std::vector<uint32_t> windows;
+  std::vector<uint32_t> window;
   std::vector<uint8_t> index;
   std::vector<float> value;
   for (size_t group = 0; group < padded / size; ++group) {
@@ -67,11 +72,11 @@ FullyConnectedSparseWeights<kRows> PackSparse(const SparseRows& weight, const fl
       size_t first = weight.columns;
       for (size_t i = 0; i < blocks; ++i) first = std::min(first, next_column(block[i]));
       if (first == weight.columns) break;
-      first = std::min(first, last);
-      windows.push_back(static_cast<uint32_t>(first));
+      first = std::min(first / windows.apart * windows.apart, last);
+      window.push_back(static_cast<uint32_t>(first));
       for (size_t i = 0; i < blocks; ++i) {
         const size_t column = next_column(block[i]);
-        const bool taken = column < std::min(first + window, weight.columns);
+        const bool taken = column < std::min(first + windows.size, weight.columns);
         index.push_back(taken ? static_cast<uint8_t>(column - first) : uint8_t{0});
         for (size_t d = block[i] * kRows; d < (block[i] + 1) * kRows; ++d) {
           const bool has = taken && next[d] < end[d] && weight.column[next[d]] == column;
@@ -80,10 +85,10 @@ FullyConnectedSparseWeights<kRows> PackSparse(const SparseRows& weight, const fl
       }
     }
   }
-  packed.window = AlignedArray<uint32_t>(windows.size());
+  packed.window = AlignedArray<uint32_t>(window.size());
   packed.index = AlignedArray<uint8_t>(index.size());
   packed.value = AlignedArray<float>(value.size());
-  std::copy(windows.begin(), windows.end(), packed.window.data());
+  std::copy(window.begin(), window.end(), packed.window.data());
   std::copy(index.begin(), index.end(), packed.index.data());
   std::copy(value.begin(), value.end(), packed.value.data());
   return packed;
