@@ -67,7 +67,7 @@ std::vector<FormCost> Conv1x1Costs(Isa isa) {
     case Isa::kAvx512:
       return {{Form::kUnstructured, 1.5, 2}, {Form::kBlock2, 1.1, 5}, {Form::kBlock4, 0.95, 11}};
     default:
-      return {{Form::kUnstructured, 1.2, 2}, {Form::kBlock2, 1.15, 3}, {Form::kBlock4, 1.25, 9}};
+      return {{Form::kUnstructured, 1.15, 2}, {Form::kBlock2, 0.9, 4}, {Form::kBlock4, 0.9, 9}};
   }
 }
 
@@ -80,13 +80,13 @@ std::vector<FormCost> FullyConnectedCosts(const LayerView& layer, Isa isa) {
   const uint64_t bytes = layer.dense_weights() * sizeof(float);
   const auto costs = [](double unstructured, double row, double block4, double two_of_four) {
     return std::vector<FormCost>{{Form::kUnstructured, unstructured, row},
-                                 {Form::kBlock4, block4, row / 10},
+                                 {Form::kBlock4, block4, row / 2},
                                  {Form::kTwoOfFour, two_of_four, 0}};
   };
   const bool l2 = bytes <= l2_bytes, l3 = bytes <= 16 * l2_bytes;
   switch (isa) {
     case Isa::kScalar:
-      return costs(1.4, 2, 0.55, 1.2);
+      return {{Form::kUnstructured, 1.4, 2}, {Form::kBlock4, 0.55, 16}, {Form::kTwoOfFour, 1.2, 0}};
     case Isa::kAvx512:
       return l2 ? costs(2.7, 80, 3.6, 1.1) : l3 ? costs(1.5, 40, 1.5, 1) : costs(1.7, 20, 1.6, 1.1);
     case Isa::kAvx2:
