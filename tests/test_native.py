@@ -342,6 +342,16 @@ def test_a_layer_in_a_pattern_runs_in_it():
     for pattern in (Unstructured(), Block(2), Block(4)):
         one = layer("conv1x1", c_in=128, c_out=128, height=14, width=14, sparsity=0.9, pattern=pattern)
         assert f"conv1x1_{pattern.name}_" in planned(one).kernel_name
+    # Weights that come from beyond the level 2 cache.
+    for pattern, name in (
+        (Unstructured(), "unstructured"),
+        (Block(4), "block4"),
+        (NByM(2, 4), "two_of_four"),
+    ):
+        sparsity = 0.5 if name == "two_of_four" else 0.9
+        one = layer("fully_connected", c_in=4096, c_out=1024, sparsity=sparsity, pattern=pattern)
+        assert f"fully_connected_{name}_" in planned(one).kernel_name
+        assert planned(one).note == ""
     for pattern, name in ((Unstructured(), "direct"), (KernelPattern(), "pattern")):
         one = layer("conv", c_in=64, c_out=64, height=14, width=14, sparsity=0.9, pattern=pattern)
         assert f"conv_{name}_" in planned(one).kernel_name

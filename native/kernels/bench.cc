@@ -38,6 +38,26 @@ double Seconds(const std::function<void()>& run) {
   return best;
 }
 
+// A random sparse matrix with zeros in blocks of `height` rows each.
+struct BlockRows {
+  std::vector<uint32_t> counts, column;
+  std::vector<float> value;
+  SparseRows rows;
+
+  BlockRows(size_t d, size_t c, size_t height, int zeros, Random& random) : counts(d) {
+    std::bernoulli_distribution keep(1 - zeros / 100.0);
+    std::vector<bool> kept(CeilDiv(d, height) * c);
+    for (size_t i = 0; i < kept.size(); ++i) kept[i] = keep(random);
+    for (size_t i = 0; i < c * d; ++i) {
+      if (!kept[i / c / height * c + i % c]) continue;
+      ++counts[i / c];
+      column.push_back(static_cast<uint32_t>(i % c));
+    }
+    value = RandomFloats(column.size(), random);
+    rows = {d, c, value.size(), counts.data(), column.data(), value.data()};
+  }
+};
+
 struct GeometricMean {
   double logarithms = 0;
   int count = 0;
@@ -98,20 +118,10 @@ struct Bench {
                      AlignedArray<float>& out) {
     const std::vector<float> bias(d, 0.5f);
     for (const int zeros : {70, 80, 90, 95}) {
-      std::bernoulli_distribution keep(1 - zeros / 100.0);
-      std::vector<bool> kept(CeilDiv(d, kRows) * c);
-      for (size_t i = 0; i < kept.size(); ++i) kept[i] = keep(random);
-      std::vector<uint32_t> counts(d), column;
-      for (size_t i = 0; i < c * d; ++i) {
-        if (!kept[i / c / kRows * c + i % c]) continue;
-        ++counts[i / c];
-        column.push_back(static_cast<uint32_t>(i % c));
-      }
-      const std::vector<float> value = RandomFloats(column.size(), random);
-      const SparseRows rows = {d, c, value.size(), counts.data(), column.data(), value.data()};
+      const BlockRows weight(d, c, kRows, zeros, random);
       const std::string percent = " " + std::to_string(zeros) + "%";
-      Conv1x1(kernel, PackConv1x1Block<kRows>(rows, bias.data(), in.size() / c, pixels, isa),
-              shape + percent, percent, value.size(), pixels, in, out);
+      Conv1x1(kernel, PackConv1x1Block<kRows>(weight.rows, bias.data(), in.size() / c, pixels, isa),
+              shape + percent, percent, weight.value.size(), pixels, in, out);
     }
   }
 
@@ -201,32 +211,44 @@ struct Bench {
           static_cast<double>(channels * side * side), Seconds([&] { kernel.run(args); }));
   }
 
-  void FullyConnected(size_t c, size_t d) {
-    const AlignedArray<float> in = Tensor(c);
-    AlignedArray<float> out(d);
-    const std::vector<float> bias(d, 0.5f);
-    const std::string shape = std::to_string(c) + "x" + std::to_string(d);
-    const std::vector<float> weight = RandomFloats(c * d, random);
-    const FullyConnectedDenseWeights dense =
-        PackFullyConnectedDense(weight.data(), bias.data(), d, c);
-    FullyConnectedDenseArgs args;
-    dense.Fill(args);
+  // Times one packing of a fully connected layer.
+  template <class Args, class Weights>
+  void FullyConnected(const Kernel<Args>& kernel, const Weights& packed, const std::string& shape,
+                      size_t nonzeros) {
+    const AlignedArray<float> in = Tensor(packed.in_channels);
+    AlignedArray<float> out(packed.out_channels);
+    Args args{};
+    packed.Fill(args);
     args.in = in.data();
     args.out = out.data();
     args.activation = ActivationOf(Activation::kRelu6);
-    const auto& kernel = BestFullyConnectedDense(isa);
-    Print(kernel.name, shape, 2.0 * static_cast<double>(c * d), Seconds([&] { kernel.run(args); }));
-    const RandomSparse rows(d, c, 0.1, false, random);
-    const FullyConnectedUnstructuredWeights sparse =
-        PackFullyConnectedUnstructured(rows.rows, bias.data());
-    FullyConnectedUnstructuredArgs sparse_args;
-    sparse.Fill(sparse_args);
-    sparse_args.in = in.data();
-    sparse_args.out = out.data();
-    sparse_args.activation = ActivationOf(Activation::kRelu6);
-    const auto& sparse_kernel = BestFullyConnectedUnstructured(isa);
-    Print(sparse_kernel.name, shape + " 93%", 2.0 * static_cast<double>(rows.rows.nonzeros),
-          Seconds([&] { sparse_kernel.run(sparse_args); }));
+    Print(kernel.name, shape, 2.0 * static_cast<double>(nonzeros),
+          Seconds([&] { kernel.run(args); }));
+  }
+
+  void FullyConnected(size_t c, size_t d) {
+    const std::vector<float> bias(d, 0.5f), weight = RandomFloats(c * d, random);
+    const std::string shape = std::to_string(c) + "x" + std::to_string(d);
+    FullyConnected(BestFullyConnectedDense(isa),
+                   PackFullyConnectedDense(weight.data(), bias.data(), d, c), shape, c * d);
+    // The first two columns of each four: where they are makes no difference.
+    std::vector<uint32_t> counts(d, static_cast<uint32_t>(c / 4 * 2)), column;
+    for (size_t i = 0; i < c / 4 * 4 * d; ++i) {
+      if (i % 4 < 2) column.push_back(static_cast<uint32_t>(i % (c / 4 * 4)));
+    }
+    const SparseRows half = {d, c, column.size(), counts.data(), column.data(), weight.data()};
+    FullyConnected(BestFullyConnectedTwoOfFour(isa), PackFullyConnectedTwoOfFour(half, bias.data()),
+                   shape + " 2:4", half.nonzeros);
+    for (const int zeros : {50, 60, 70, 80, 90, 95, 98}) {
+      const BlockRows single(d, c, 1, zeros, random), blocks(d, c, 4, zeros, random);
+      const std::string name = shape + " " + std::to_string(zeros) + "%";
+      FullyConnected(BestFullyConnectedUnstructured(isa),
+                     PackFullyConnectedUnstructured(single.rows, bias.data(), isa), name,
+                     single.value.size());
+      FullyConnected(BestFullyConnectedBlock4(isa),
+                     PackFullyConnectedBlock4(blocks.rows, bias.data(), isa), name,
+                     blocks.value.size());
+    }
   }
 };
 
@@ -269,7 +291,9 @@ int main(int argc, char** argv) {
     bench.Add(64, 28);
     bench.GlobalAveragePool(256, 8);
     bench.FullyConnected(256, 10);
+    bench.FullyConnected(512, 256);
     bench.FullyConnected(1024, 1000);
+    bench.FullyConnected(4096, 4096);
     std::printf("geometric means:\n");
     for (const auto& [name, mean] : bench.means)
       std::printf("%-42s %6.3f\n", name.c_str(), mean.value());

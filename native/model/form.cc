@@ -31,6 +31,8 @@ const char* Name(Form form) {
       return "block2";
     case Form::kBlock4:
       return "block4";
+    case Form::kTwoOfFour:
+      return "2:4";
     case Form::kKernel:
       return "pattern";
   }
@@ -42,8 +44,9 @@ Form FormOf(Pattern pattern) {
     case Pattern::kDense:
       return Form::kDense;
     case Pattern::kUnstructured:
-    case Pattern::k2By4:
       return Form::kUnstructured;
+    case Pattern::k2By4:
+      return Form::kTwoOfFour;
     case Pattern::kBlock2:
       return Form::kBlock2;
     case Pattern::kBlock4:
@@ -64,17 +67,33 @@ std::vector<FormCost> Conv1x1Costs(Isa isa) {
     case Isa::kAvx512:
       return {{Form::kUnstructured, 1.5, 2}, {Form::kBlock2, 1.1, 5}, {Form::kBlock4, 0.95, 11}};
     default:
-      return {{Form::kUnstructured, 1.2, 2}, {Form::kBlock2, 1.15, 3}, {Form::kBlock4, 1.25, 9}};
+      return {{Form::kUnstructured, 1.15, 2}, {Form::kBlock2, 0.9, 4}, {Form::kBlock4, 0.9, 9}};
   }
 }
 
+// Likewise over 512x256, 1024x1000 and 4096x4096 with 2% to 50% nonzeros, one for each of where the
+// dense kernel has its weights from: the level 2 cache gives 16 in a cycle, main memory less than
+// 3. A row of unstructured weights is dear because rows side by side wait for each other. The
+// numbers of NEON and WebAssembly are estimates from their instructions.
 std::vector<FormCost> FullyConnectedCosts(const LayerView& layer, Isa isa) {
-  if (isa == Isa::kScalar) return {{Form::kUnstructured, 2, 0}};
-  // The dense kernel takes weights as fast as memory gives them: from 16 a cycle out of the level 2
-  // cache to less than 3 out of main memory. A nonzero gathers its input, 1.5 cycles each.
   static const uint64_t l2_bytes = L2Bytes();
   const uint64_t bytes = layer.dense_weights() * sizeof(float);
-  return {{Form::kUnstructured, bytes <= l2_bytes ? 20.0 : bytes <= 16 * l2_bytes ? 10.0 : 5.0, 0}};
+  const auto costs = [](double unstructured, double row, double block4, double two_of_four) {
+    return std::vector<FormCost>{{Form::kUnstructured, unstructured, row},
+                                 {Form::kBlock4, block4, row / 2},
+                                 {Form::kTwoOfFour, two_of_four, 0}};
+  };
+  const bool l2 = bytes <= l2_bytes, l3 = bytes <= 16 * l2_bytes;
+  switch (isa) {
+    case Isa::kScalar:
+      return {{Form::kUnstructured, 1.4, 2}, {Form::kBlock4, 0.55, 16}, {Form::kTwoOfFour, 1.2, 0}};
+    case Isa::kAvx512:
+      return l2 ? costs(2.7, 80, 3.6, 1.1) : l3 ? costs(1.5, 40, 1.5, 1) : costs(1.7, 20, 1.6, 1.1);
+    case Isa::kAvx2:
+      return l2 ? costs(2.9, 85, 3.1, 1.3) : l3 ? costs(2, 70, 1.8, 1) : costs(2, 35, 1.9, 1.1);
+    default:
+      return l2 ? costs(5, 20, 3, 2.5) : l3 ? costs(3, 10, 2, 1.5) : costs(2, 5, 1.5, 1.2);
+  }
 }
 
 // Likewise over 3x3 layers of 48 to 512 channels, 5% to 50% nonzeros, off by 7% to 13%. A row is
@@ -118,10 +137,14 @@ FormChoice ChooseForm(const LayerView& layer, Isa isa) {
   std::vector<Estimate> estimates = {{Form::kDense, double(layer.dense_weights())}};
   for (const FormCost& cost : Costs(layer, isa)) {
     if (cost.form == Form::kKernel && layer.pattern != Pattern::kKernel) continue;
+    if (cost.form == Form::kTwoOfFour && layer.pattern != Pattern::k2By4) continue;
     const uint32_t height = cost.form == Form::kBlock2 ? 2 : cost.form == Form::kBlock4 ? 4 : 1;
-    const size_t held = height * CountBlocks(weights.Sparse({0, layer.c_out}), height);
+    const double held =
+        cost.form == Form::kTwoOfFour
+            ? double(layer.dense_weights()) / 2
+            : height * double(CountBlocks(weights.Sparse({0, layer.c_out}), height));
     const double rows = double(layer.c_out) / height;
-    estimates.push_back({cost.form, cost.weight * double(held) + cost.row * rows});
+    estimates.push_back({cost.form, cost.weight * held + cost.row * rows});
   }
   const auto find = [&](Form form) {
     return std::find_if(estimates.begin(), estimates.end(),

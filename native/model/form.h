@@ -14,6 +14,7 @@ enum class Form {
   kUnstructured,  // Nonzeros one by one; direct convolution where the kernel is larger than 1x1.
   kBlock2,        // Blocks of two output channels at one column.
   kBlock4,        // Blocks of four.
+  kTwoOfFour,     // Two of each four columns.
   kKernel,        // Kernels of four of nine entries.
 };
 

@@ -41,7 +41,7 @@ size_t Group(const LayerView& layer, Form form) {
   if (layer.op == Op::kConvHwc) return kConvHwcGroup;
   if (layer.op == Op::kConv1x1 && form == Form::kDense) return kConv1x1Group;
   if (layer.op == Op::kConv && form == Form::kDense) return kConvDenseGroup;
-  if (layer.op == Op::kFullyConnected && form == Form::kDense) return kFullyConnectedGroup;
+  if (layer.op == Op::kFullyConnected) return kFullyConnectedGroup;
   return Mixes(layer) ? 4 : 1;  // Of blocks.
 }
 
@@ -95,10 +95,6 @@ size_t Bytes(const Conv1x1DenseWeights& weights) {
 }
 size_t Bytes(const FullyConnectedDenseWeights& weights) {
   return weights.weight.bytes() + weights.bias.bytes();
-}
-size_t Bytes(const FullyConnectedUnstructuredWeights& weights) {
-  return weights.counts.bytes() + weights.column.bytes() + weights.value.bytes() +
-         weights.bias.bytes();
 }
 size_t Bytes(const DepthwiseWeights& weights) {
   return weights.weight.bytes() + weights.bias.bytes();
@@ -288,9 +284,21 @@ class StepMaker {
           PackFullyConnectedDense(DenseWeight().data(), FileBias(), rows_.size(), layer_.columns()),
           FullyConnectedDenseArgs{});
     }
-    OneToOne(BestFullyConnectedUnstructured(isa_),
-             PackFullyConnectedUnstructured(weights_[0].Sparse(rows_), FileBias()),
-             FullyConnectedUnstructuredArgs{});
+    const SparseRows weight = weights_[0].Sparse(rows_);
+    switch (decision_.choice.form) {
+      case Form::kBlock4:
+        return OneToOne(BestFullyConnectedBlock4(isa_),
+                        PackFullyConnectedBlock4(weight, FileBias(), isa_),
+                        FullyConnectedBlock4Args{});
+      case Form::kTwoOfFour:
+        return OneToOne(BestFullyConnectedTwoOfFour(isa_),
+                        PackFullyConnectedTwoOfFour(weight, FileBias()),
+                        FullyConnectedTwoOfFourArgs{});
+      default:
+        return OneToOne(BestFullyConnectedUnstructured(isa_),
+                        PackFullyConnectedUnstructured(weight, FileBias(), isa_),
+                        FullyConnectedUnstructuredArgs{});
+    }
   }
 
   void Depthwise() {

@@ -104,6 +104,28 @@ struct F32x4 {
     return {vld1q_lane_f32(base + index[3], x, 3)};
   }
 
+  static constexpr size_t kTable = 1;
+  static F32x4 Lookup(const float* table, const uint8_t* index) {
+    float32x4_t x = vld1q_dup_f32(table + index[0]);
+    x = vld1q_lane_f32(table + index[1], x, 1);
+    x = vld1q_lane_f32(table + index[2], x, 2);
+    return {vld1q_lane_f32(table + index[3], x, 3)};
+  }
+  static F32x4 LookupFour(const float* table, const uint8_t* index) { return Set(table[*index]); }
+
+  struct Places {
+    uint32x4_t v;
+  };
+  static Places LoadPlaces(const uint32_t* p) { return {vld1q_u32(p)}; }
+  static Places NextPlaces(Places places) { return {vshrq_n_u32(places.v, 2)}; }
+  static F32x4 Pick(Four four, Places places) {
+    const uint32x4_t i = vandq_u32(places.v, vdupq_n_u32(3));
+    // The bytes of float i are 4 i to 4 i + 3.
+    const uint32x4_t bytes = vmlaq_u32(vdupq_n_u32(0x03020100), i, vdupq_n_u32(0x04040404));
+    return {vreinterpretq_f32_u8(
+        vqtbl1q_u8(vreinterpretq_u8_f32(four.v), vreinterpretq_u8_u32(bytes)))};
+  }
+
   static F32x4 Add(F32x4 a, F32x4 b) { return {vaddq_f32(a.v, b.v)}; }
   static F32x4 Mul(F32x4 a, F32x4 b) { return {vmulq_f32(a.v, b.v)}; }
   static F32x4 Div(F32x4 a, F32x4 b) { return {vdivq_f32(a.v, b.v)}; }

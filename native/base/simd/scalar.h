@@ -75,6 +75,22 @@ struct F32x1 {
   // base[index[i]] in lane i.
   static F32x1 Gather(const float* base, const uint32_t* index) { return {base[*index]}; }
 
+  // table[index[i]] in lane i, of the first kTable floats, all of which may be read. Where kTable
+  // is 1 only those looked up are, and every index is good.
+  static constexpr size_t kTable = 1;
+  static F32x1 Lookup(const float* table, const uint8_t* index) { return {table[*index]}; }
+  // table[index[i / 4]], every index is good.
+  static F32x1 LookupFour(const float* table, const uint8_t* index) { return {table[*index]}; }
+
+  // 16 numbers of two bits for each lane, the first in the lowest bits.
+  struct Places {
+    uint32_t bits;
+  };
+  static Places LoadPlaces(const uint32_t* p) { return {*p}; }
+  static Places NextPlaces(Places places) { return {places.bits >> 2}; }
+  // The float of `four` that the first number of each lane says.
+  static F32x1 Pick(Four four, Places places) { return {four.p[places.bits & 3]}; }
+
   static F32x1 Add(F32x1 a, F32x1 b) { return {a.v + b.v}; }
   static F32x1 Mul(F32x1 a, F32x1 b) { return {a.v * b.v}; }
   static F32x1 Div(F32x1 a, F32x1 b) { return {a.v / b.v}; }

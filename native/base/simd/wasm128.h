@@ -109,6 +109,28 @@ struct F32x4 {
     return {wasm_v128_load32_lane(base + index[3], x, 3)};
   }
 
+  static constexpr size_t kTable = 1;
+  static F32x4 Lookup(const float* table, const uint8_t* index) {
+    v128_t x = wasm_v128_load32_zero(table + index[0]);
+    x = wasm_v128_load32_lane(table + index[1], x, 1);
+    x = wasm_v128_load32_lane(table + index[2], x, 2);
+    return {wasm_v128_load32_lane(table + index[3], x, 3)};
+  }
+  static F32x4 LookupFour(const float* table, const uint8_t* index) { return Set(table[*index]); }
+
+  struct Places {
+    v128_t v;
+  };
+  static Places LoadPlaces(const uint32_t* p) { return {wasm_v128_load(p)}; }
+  static Places NextPlaces(Places places) { return {wasm_u32x4_shr(places.v, 2)}; }
+  static F32x4 Pick(Four four, Places places) {
+    const v128_t i = wasm_v128_and(places.v, wasm_i32x4_const_splat(3));
+    // The bytes of float i are 4 i to 4 i + 3.
+    const v128_t bytes = wasm_i32x4_add(wasm_i32x4_mul(i, wasm_i32x4_const_splat(0x04040404)),
+                                        wasm_i32x4_const_splat(0x03020100));
+    return {wasm_i8x16_swizzle(four.v, bytes)};
+  }
+
   static F32x4 Add(F32x4 a, F32x4 b) { return {wasm_f32x4_add(a.v, b.v)}; }
   static F32x4 Mul(F32x4 a, F32x4 b) { return {wasm_f32x4_mul(a.v, b.v)}; }
   static F32x4 Div(F32x4 a, F32x4 b) { return {wasm_f32x4_div(a.v, b.v)}; }

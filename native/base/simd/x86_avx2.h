@@ -78,6 +78,29 @@ struct F32x8 {
     return {_mm256_i32gather_ps(base, i, 4)};
   }
 
+  static constexpr size_t kTable = 16;
+  static F32x8 Lookup(const float* table, const uint8_t* index) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index));
+    const __m256i i = _mm256_cvtepu8_epi32(bytes);
+    const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i);
+    const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), i);
+    // Blends look at the sign.
+    return {_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)))};
+  }
+  static F32x8 LookupFour(const float* table, const uint8_t* index) {
+    return {
+        _mm256_blend_ps(_mm256_set1_ps(table[index[0]]), _mm256_set1_ps(table[index[1]]), 0xF0)};
+  }
+
+  struct Places {
+    __m256i v;
+  };
+  static Places LoadPlaces(const uint32_t* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+  }
+  static Places NextPlaces(Places places) { return {_mm256_srli_epi32(places.v, 2)}; }
+  static F32x8 Pick(Four four, Places places) { return {_mm256_permutevar_ps(four.v, places.v)}; }
+
   static F32x8 Add(F32x8 a, F32x8 b) { return {_mm256_add_ps(a.v, b.v)}; }
   static F32x8 Mul(F32x8 a, F32x8 b) { return {_mm256_mul_ps(a.v, b.v)}; }
   static F32x8 Div(F32x8 a, F32x8 b) { return {_mm256_div_ps(a.v, b.v)}; }

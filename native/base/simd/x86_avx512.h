@@ -74,6 +74,28 @@ struct F32x16 {
     return {_mm512_i32gather_ps(i, base, 4)};
   }
 
+  static constexpr size_t kTable = 32;
+  static F32x16 Lookup(const float* table, const uint8_t* index) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
+    const __m512i i = _mm512_cvtepu8_epi32(bytes);
+    return {_mm512_permutex2var_ps(_mm512_loadu_ps(table), i, _mm512_loadu_ps(table + 16))};
+  }
+  static F32x16 LookupFour(const float* table, const uint8_t* index) {
+    uint32_t bytes;  // One load for four.
+    __builtin_memcpy(&bytes, index, sizeof bytes);
+    __m512 x = _mm512_set1_ps(table[bytes & 0xFF]);
+    x = _mm512_mask_broadcastss_ps(x, 0x00F0, _mm_load_ss(table + (bytes >> 8 & 0xFF)));
+    x = _mm512_mask_broadcastss_ps(x, 0x0F00, _mm_load_ss(table + (bytes >> 16 & 0xFF)));
+    return {_mm512_mask_broadcastss_ps(x, 0xF000, _mm_load_ss(table + (bytes >> 24)))};
+  }
+
+  struct Places {
+    __m512i v;
+  };
+  static Places LoadPlaces(const uint32_t* p) { return {_mm512_loadu_si512(p)}; }
+  static Places NextPlaces(Places places) { return {_mm512_srli_epi32(places.v, 2)}; }
+  static F32x16 Pick(Four four, Places places) { return {_mm512_permutevar_ps(four.v, places.v)}; }
+
   static F32x16 Add(F32x16 a, F32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
   static F32x16 Mul(F32x16 a, F32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
   static F32x16 Div(F32x16 a, F32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }

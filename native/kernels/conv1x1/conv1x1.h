@@ -161,7 +161,8 @@ constexpr size_t Conv1x1MostVectors(size_t registers, int held_rows) {
 // Whether a pixel more than whole vectors, of 49 say, has a vector of its own that holds it for 4
 // rows (sparse.h). Two rows would gain nothing.
 constexpr bool Conv1x1OnePixelMore(size_t pixels, size_t lanes, int held_rows) {
-  return held_rows == 4 && lanes > 1 && pixels > lanes && pixels % lanes == 1;
+  const bool worth = held_rows == 4 ? lanes > 1 : held_rows == 2 && lanes >= 8;
+  return worth && pixels > lanes && pixels % lanes == 1;
 }
 
 }  // namespace sparsenas

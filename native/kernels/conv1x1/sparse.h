@@ -48,14 +48,31 @@ struct Factors {
 };
 
 // One pixel more than whole vectors, of 49 say: a vector of it would be almost empty, so that the
-// block's rows lie side by side in a narrow vector instead, which costs one multiply-add for all.
-template <class V>
+// rows lie side by side in a narrow vector instead, twice if there are two, for both nonzeros of a
+// step.
+template <class V, int kHeld>
 struct SparsePixel {
   using Quad = typename V::Quad;
-  Quad sum;
+  Quad sum = Quad::Set(0.0f);
 
-  void Add(const float* x, const float* value) {
-    sum = Quad::MulAdd(Quad::Set(*x), Quad::Load(value), sum);
+  // Both nonzeros of a step or the first of them; `row` is the first of those held.
+  template <bool kBoth, int kRows>
+  void Add(const float* x, const float* y, const Conv1x1Step<kRows>& step, int row) {
+    const float *w = step.value[0] + row, *v = step.value[1] + row;
+    if constexpr (kHeld == 2) {
+      const Quad in = Quad::SetPairs(*x, kBoth ? *y : 0.0f);
+      sum = Quad::MulAdd(in, kRows == 2 ? Quad::Load(w) : Quad::LoadPairs(w, v), sum);
+    } else {
+      sum = Quad::MulAdd(Quad::Set(*x), Quad::Load(w), sum);
+      if constexpr (kBoth) sum = Quad::MulAdd(Quad::Set(*y), Quad::Load(v), sum);
+    }
+  }
+
+  // Adds the sums of the rows held.
+  void AddTo(float (&total)[kHeld]) const {
+    float four[4];
+    sum.Store(four);
+    for (int i = 0; i < kHeld; ++i) total[i] += kHeld == 2 ? four[i] + four[i + 2] : four[i];
   }
 };
 
@@ -69,7 +86,7 @@ inline float ClampOne(float x, const ActivationArgs& clamp) {
 template <int kFirst, bool kBoth, int kRow, bool kPixel, class V, int kRows, int kHeld,
           int kVectors, int kChains>
 inline void SparseStep(const Conv1x1Step<kRows>& step, const char* in,
-                       V (&sum)[kChains][kHeld][kVectors], SparsePixel<V>& pixel) {
+                       V (&sum)[kChains][kHeld][kVectors], SparsePixel<V, kHeld>& pixel) {
   constexpr int kSecond = (kFirst + 1) % kChains;
   const uint64_t offsets = step.offsets;
   const float* x = reinterpret_cast<const float*>(in + static_cast<uint32_t>(offsets));
@@ -93,8 +110,8 @@ inline void SparseStep(const Conv1x1Step<kRows>& step, const char* in,
     if constexpr (kBoth) SparseNonzero(y, Factors<V, kHeld>(step.value[1] + kRow).w, sum[kSecond]);
   }
   if constexpr (kPixel) {
-    pixel.Add(x + kVectors * V::kLanes, step.value[0] + kRow);
-    if constexpr (kBoth) pixel.Add(y + kVectors * V::kLanes, step.value[1] + kRow);
+    constexpr size_t kPixelAt = kVectors * V::kLanes;
+    pixel.template Add<kBoth>(x + kPixelAt, y + kPixelAt, step, kRow);
   }
 }
 
@@ -120,14 +137,7 @@ template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
     }
   }
 
-  SparsePixel<V> pixel;
-  constexpr size_t kPixelAt = kVectors * V::kLanes;
-  if constexpr (kPixel) {
-    float start[4] = {};
-    for (int i = 0; i < kHeld; ++i) start[i] = first ? bias[kRow + i] : out[kRow + i][kPixelAt];
-    pixel.sum = V::Quad::Load(start);
-  }
-
+  SparsePixel<V, kHeld> pixel;
   const Conv1x1Step<kRows>* const end = step + count / 2;
   if constexpr (kChains == 4) {
     for (; end - step >= 2; step += 2) {
@@ -151,8 +161,10 @@ template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
     }
   }
   if constexpr (kPixel) {
-    float total[4];
-    pixel.sum.Store(total);
+    constexpr size_t kPixelAt = kVectors * V::kLanes;
+    float total[kHeld];
+    for (int i = 0; i < kHeld; ++i) total[i] = first ? bias[kRow + i] : out[kRow + i][kPixelAt];
+    pixel.AddTo(total);
     for (int i = kHeld - 1; i >= 0; --i)
       out[kRow + i][kPixelAt] = last ? ClampOne(total[i], clamp) : total[i];
   }

@@ -8,7 +8,15 @@ void FullyConnectedDenseNeon(const FullyConnectedDenseArgs& args) {
 }
 
 void FullyConnectedUnstructuredNeon(const FullyConnectedUnstructuredArgs& args) {
-  FullyConnectedUnstructured<F32x4>(args);
+  FullyConnectedSparse<F32x4>(args);
+}
+
+void FullyConnectedBlock4Neon(const FullyConnectedBlock4Args& args) {
+  FullyConnectedSparse<F32x4>(args);
+}
+
+void FullyConnectedTwoOfFourNeon(const FullyConnectedTwoOfFourArgs& args) {
+  FullyConnectedTwoOfFour<F32x4>(args);
 }
 
 }  // namespace sparsenas

@@ -8,7 +8,15 @@ void FullyConnectedDenseScalar(const FullyConnectedDenseArgs& args) {
 }
 
 void FullyConnectedUnstructuredScalar(const FullyConnectedUnstructuredArgs& args) {
-  FullyConnectedUnstructured<F32x1>(args);
+  FullyConnectedSparse<F32x1>(args);
+}
+
+void FullyConnectedBlock4Scalar(const FullyConnectedBlock4Args& args) {
+  FullyConnectedSparse<F32x1>(args);
+}
+
+void FullyConnectedTwoOfFourScalar(const FullyConnectedTwoOfFourArgs& args) {
+  FullyConnectedTwoOfFour<F32x1>(args);
 }
 
 }  // namespace sparsenas

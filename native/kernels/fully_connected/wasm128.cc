@@ -8,7 +8,15 @@ void FullyConnectedDenseWasm128(const FullyConnectedDenseArgs& args) {
 }
 
 void FullyConnectedUnstructuredWasm128(const FullyConnectedUnstructuredArgs& args) {
-  FullyConnectedUnstructured<F32x4>(args);
+  FullyConnectedSparse<F32x4>(args);
+}
+
+void FullyConnectedBlock4Wasm128(const FullyConnectedBlock4Args& args) {
+  FullyConnectedSparse<F32x4>(args);
+}
+
+void FullyConnectedTwoOfFourWasm128(const FullyConnectedTwoOfFourArgs& args) {
+  FullyConnectedTwoOfFour<F32x4>(args);
 }
 
 }  // namespace sparsenas

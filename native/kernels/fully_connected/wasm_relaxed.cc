@@ -8,7 +8,15 @@ void FullyConnectedDenseWasmRelaxed(const FullyConnectedDenseArgs& args) {
 }
 
 void FullyConnectedUnstructuredWasmRelaxed(const FullyConnectedUnstructuredArgs& args) {
-  FullyConnectedUnstructured<F32x4>(args);
+  FullyConnectedSparse<F32x4>(args);
+}
+
+void FullyConnectedBlock4WasmRelaxed(const FullyConnectedBlock4Args& args) {
+  FullyConnectedSparse<F32x4>(args);
+}
+
+void FullyConnectedTwoOfFourWasmRelaxed(const FullyConnectedTwoOfFourArgs& args) {
+  FullyConnectedTwoOfFour<F32x4>(args);
 }
 
 }  // namespace sparsenas

@@ -8,7 +8,15 @@ void FullyConnectedDenseAvx2(const FullyConnectedDenseArgs& args) {
 }
 
 void FullyConnectedUnstructuredAvx2(const FullyConnectedUnstructuredArgs& args) {
-  FullyConnectedUnstructured<F32x8>(args);
+  FullyConnectedSparse<F32x8>(args);
+}
+
+void FullyConnectedBlock4Avx2(const FullyConnectedBlock4Args& args) {
+  FullyConnectedSparse<F32x8>(args);
+}
+
+void FullyConnectedTwoOfFourAvx2(const FullyConnectedTwoOfFourArgs& args) {
+  FullyConnectedTwoOfFour<F32x8>(args);
 }
 
 }  // namespace sparsenas

@@ -8,7 +8,15 @@ void FullyConnectedDenseAvx512(const FullyConnectedDenseArgs& args) {
 }
 
 void FullyConnectedUnstructuredAvx512(const FullyConnectedUnstructuredArgs& args) {
-  FullyConnectedUnstructured<F32x16>(args);
+  FullyConnectedSparse<F32x16>(args);
+}
+
+void FullyConnectedBlock4Avx512(const FullyConnectedBlock4Args& args) {
+  FullyConnectedSparse<F32x16>(args);
+}
+
+void FullyConnectedTwoOfFourAvx512(const FullyConnectedTwoOfFourArgs& args) {
+  FullyConnectedTwoOfFour<F32x16>(args);
 }
 
 }  // namespace sparsenas
