@@ -40,7 +40,7 @@ size_t WidestTile(Isa isa, int rows) {
   const Tiles tiles = isa == Isa::kAvx512    ? Tiles{8, 6, 5}
                       : isa == Isa::kNeon    ? Tiles{24, 12, 6}
                       : Registers(isa) >= 16 ? Tiles{12, 5, 5}
-                                             : Tiles{4, 4, 4};
+                                             : Tiles{7, 4, 4};
   return rows == 1 ? tiles.rows1 : rows == 2 ? tiles.rows2 : tiles.rows4;
 }
 
