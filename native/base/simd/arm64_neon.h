@@ -97,13 +97,6 @@ struct F32x4 {
     return {vdupq_lane_f32(pair.v, i)};
   }
 
-  static F32x4 Gather(const float* base, const uint32_t* index) {
-    float32x4_t x = vld1q_dup_f32(base + index[0]);
-    x = vld1q_lane_f32(base + index[1], x, 1);
-    x = vld1q_lane_f32(base + index[2], x, 2);
-    return {vld1q_lane_f32(base + index[3], x, 3)};
-  }
-
   static constexpr size_t kTable = 1;
   static F32x4 Lookup(const float* table, const uint8_t* index) {
     float32x4_t x = vld1q_dup_f32(table + index[0]);

@@ -72,9 +72,6 @@ struct F32x1 {
     return {pair.p[i]};
   }
 
-  // base[index[i]] in lane i.
-  static F32x1 Gather(const float* base, const uint32_t* index) { return {base[*index]}; }
-
   // table[index[i]] in lane i, of the first kTable floats, all of which may be read. Where kTable
   // is 1 only those looked up are, and every index is good.
   static constexpr size_t kTable = 1;

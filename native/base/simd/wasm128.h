@@ -102,13 +102,6 @@ struct F32x4 {
     return Set(pair.p[i]);
   }
 
-  static F32x4 Gather(const float* base, const uint32_t* index) {
-    v128_t x = wasm_v128_load32_zero(base + index[0]);
-    x = wasm_v128_load32_lane(base + index[1], x, 1);
-    x = wasm_v128_load32_lane(base + index[2], x, 2);
-    return {wasm_v128_load32_lane(base + index[3], x, 3)};
-  }
-
   static constexpr size_t kTable = 1;
   static F32x4 Lookup(const float* table, const uint8_t* index) {
     v128_t x = wasm_v128_load32_zero(table + index[0]);

@@ -73,11 +73,6 @@ struct F32x8 {
     return {_mm256_permute_ps(pair.v, i * 0x55)};
   }
 
-  static F32x8 Gather(const float* base, const uint32_t* index) {
-    const __m256i i = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index));
-    return {_mm256_i32gather_ps(base, i, 4)};
-  }
-
   static constexpr size_t kTable = 16;
   static F32x8 Lookup(const float* table, const uint8_t* index) {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index));

@@ -69,11 +69,6 @@ struct F32x16 {
     return {_mm512_permute_ps(pair.v, i * 0x55)};
   }
 
-  static F32x16 Gather(const float* base, const uint32_t* index) {
-    const __m512i i = _mm512_loadu_si512(index);
-    return {_mm512_i32gather_ps(i, base, 4)};
-  }
-
   static constexpr size_t kTable = 32;
   static F32x16 Lookup(const float* table, const uint8_t* index) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
