@@ -133,18 +133,21 @@ FormChoice ChooseForm(const LayerView& layer, Isa isa) {
   struct Estimate {
     Form form;
     double time;
+    double pays_from;  // Fraction of weights that need not be held for it to be as fast as dense.
   };
-  std::vector<Estimate> estimates = {{Form::kDense, double(layer.dense_weights())}};
+  const double dense = double(layer.dense_weights());
+  std::vector<Estimate> estimates = {{Form::kDense, dense, 0}};
   for (const FormCost& cost : Costs(layer, isa)) {
     if (cost.form == Form::kKernel && layer.pattern != Pattern::kKernel) continue;
     if (cost.form == Form::kTwoOfFour && layer.pattern != Pattern::k2By4) continue;
     const uint32_t height = cost.form == Form::kBlock2 ? 2 : cost.form == Form::kBlock4 ? 4 : 1;
     const double held =
         cost.form == Form::kTwoOfFour
-            ? double(layer.dense_weights()) / 2
+            ? dense / 2
             : height * double(CountBlocks(weights.Sparse({0, layer.c_out}), height));
     const double rows = double(layer.c_out) / height;
-    estimates.push_back({cost.form, cost.weight * held + cost.row * rows});
+    estimates.push_back({cost.form, cost.weight * held + cost.row * rows,
+                         1 - (dense - cost.row * rows) / (cost.weight * dense)});
   }
   const auto find = [&](Form form) {
     return std::find_if(estimates.begin(), estimates.end(),
@@ -162,6 +165,9 @@ FormChoice ChooseForm(const LayerView& layer, Isa isa) {
   if (own == estimates.end()) {
     std::snprintf(note, sizeof note, "packed %s: %.0f%% zeros, no kernel for %s", Name(best->form),
                   zeros, sparsenas::Name(layer.pattern));
+  } else if (best->form == Form::kDense) {
+    std::snprintf(note, sizeof note, "packed dense: %.0f%% zeros, %s pays from %.0f%%", zeros,
+                  Name(wanted), 100 * std::min(own->pays_from, 1.0));
   } else {
     std::snprintf(note, sizeof note,
                   "packed %s: %.0f%% zeros, %s estimated to take %.1f times as long",

@@ -50,6 +50,7 @@ def main(args: list[str]) -> None:
                 f"{seconds / layers.sum():.1%}",
                 f"{gflops:.1f}" if record.macs else "",
                 f"{gflops / peak:.0%}" if record.macs else "",
+                record.note,
             )
         )
     machine = native.cpu()
@@ -57,12 +58,13 @@ def main(args: list[str]) -> None:
     terminal.print(
         table(
             f"{options.model} on {machine['cpu']}, {machine['isa']}, core {core}",
-            ("layer", "shape", "zeros", "kernel", "us", "share", "useful GFLOP/s", "of peak"),
+            ("layer", "shape", "zeros", "kernel", "us", "share", "useful GFLOP/s", "of peak", "why"),
             rows,
         )
     )
     terminal.print(
         f"Whole network {whole * 1e3:.4f} ms (median of {options.repeats}), sum of layers "
-        f"{layers.sum() * 1e3:.4f} ms, activations {model.arena_bytes / 1e3:.1f} kB, "
+        f"{layers.sum() * 1e3:.4f} ms, activations {model.arena_bytes / 1e3:.1f} kB at most, "
+        f"weights {model.weight_bytes / 1e3:.1f} kB packed, "
         f"peak of one core {peak:.0f} GFLOP/s",
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from sparsenas.networks.alexnet import PUBLISHED_MEAN, alexnet, alexnet_published
 from sparsenas.networks.efficientnet import efficientnet_b0, efficientnet_b1, efficientnet_lite0
 from sparsenas.networks.mobilenet import (
     mobilenet_v1,
@@ -63,4 +64,10 @@ REFERENCES: dict[str, Reference] = {
     "resnet18": Reference(layers=resnet18, presets=_UNSTRUCTURED | _KERNELS),
     "resnet50": Reference(layers=resnet50, presets=_POINTWISE | _KERNELS),
     "vgg16": Reference(layers=vgg16, presets=_UNSTRUCTURED | _KERNELS),
+    "alexnet": Reference(
+        layers=alexnet,
+        presets=_UNSTRUCTURED
+        | _KERNELS
+        | {"published": Preset(rule=alexnet_published, fraction=PUBLISHED_MEAN)},
+    ),
 }

@@ -45,6 +45,7 @@ class Net:
         *,
         kernel: int = 1,
         stride: int = 1,
+        pad: int | None = None,
         activation: str = "none",
         pruned: bool = False,
     ) -> int:
@@ -59,7 +60,8 @@ class Net:
         height, width, c_in = self.shape(inputs[0])
         layer = Layer(
             name=name, op=op, inputs=inputs, c_in=c_in, c_out=c_in if c_out is None else c_out,
-            height=height, width=width, kernel=kernel, stride=stride, activation=activation,
+            height=height, width=width, kernel=kernel, stride=stride, pad=pad,
+            activation=activation,
         )  # fmt: skip
         if pruned:
             sparsity = self._rule(layer)

@@ -9,6 +9,7 @@ from sparsenas import native
 from sparsenas.errors import UserError
 from sparsenas.export.network import normalized, random_network, reference
 from sparsenas.export.snas import to_bytes
+from sparsenas.networks.alexnet import PUBLISHED_MEAN, alexnet_published
 from sparsenas.networks.catalog import REFERENCES
 from sparsenas.networks.pruning import EIGHTFOLD
 
@@ -24,6 +25,7 @@ PUBLISHED = {
     "resnet18": (1.8e9, 11.7e6),
     "resnet50": (4.1e9, 25.6e6),
     "vgg16": (15.5e9, 138e6),
+    "alexnet": (714e6, 61.1e6),
 }
 # It is B0 without the squeezes, which has 385 M; what else was counted is not said.
 CLOSE = {"efficientnet_lite0": 0.06}
@@ -33,7 +35,7 @@ CASES = [(name, pattern) for name, made in REFERENCES.items() for pattern in (No
 
 def small(name, pattern, sparsity=0.8):
     """Returns a network of a quarter of the channels or less for small images."""
-    width = 0.125 if name == "vgg16" else 0.25
+    width = 0.125 if name in ("vgg16", "alexnet") else 0.25
     preset = REFERENCES[name].presets.get(pattern)
     rule = {} if preset is None else {"rule": preset.rule(preset.fraction or sparsity)}
     return REFERENCES[name].layers(width=width, side=64, classes=10, **rule)
@@ -73,7 +75,7 @@ def test_first_and_last_layer_and_squeezes_stay_dense(name, pattern):
     conv = {layer.sparsity > 0 for layer in layers if layer.op == "conv" and layer.kernel == 3}
     assert conv1x1 <= {name != "resnet18"}
     assert conv <= {True}
-    assert ("fully_connected" in pruned) == (name == "vgg16")
+    assert ("fully_connected" in pruned) == (name in ("vgg16", "alexnet"))
 
 
 def test_blocks_are_where_the_paper_has_them():
@@ -93,6 +95,14 @@ def test_kernel_patterns_leave_an_eighth_of_the_3x3_weights():
     weights = sum(math.prod(layer.weight_shape) for layer in layers)
     assert {layer.pattern.name for layer in layers} == {"pattern"}
     assert weights / sum(layer.nonzeros for layer in layers) == pytest.approx(8, rel=0.01)
+
+
+def test_published_fractions_of_alexnet_come_to_what_is_said():
+    rule = alexnet_published(PUBLISHED_MEAN)
+    layers = [layer for layer in REFERENCES["alexnet"].layers(rule=rule) if layer.sparsity]
+    weights = sum(math.prod(layer.weight_shape) for layer in layers)
+    assert len(layers) == 6
+    assert 1 - sum(layer.nonzeros for layer in layers) / weights == pytest.approx(PUBLISHED_MEAN, abs=5e-4)
 
 
 def test_sizes_that_mean_nothing_are_refused():
