@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
@@ -187,6 +188,16 @@ def test_benchmarks_have_options_of_their_own(home, capsys):
     # Without a name it is about kernels.
     assert "`--sparsity` must be above 5/9" in fails(capsys, "bench", "--sparsity", "0.1")
     assert "`--rounds` must be at least 1, found 0" in fails(capsys, "bench", "kernels", "--rounds", "0")
+
+
+def test_every_reference_network_can_be_measured():
+    from sparsenas.bench.peers.process import PEERS
+    from sparsenas.cli.bench_networks import Network, Pattern, Peer
+    from sparsenas.networks.catalog import REFERENCES
+
+    assert get_args(Network) == tuple(REFERENCES)
+    assert set(get_args(Pattern)) == {pattern for made in REFERENCES.values() for pattern in made.presets}
+    assert get_args(Peer) == PEERS
 
 
 def test_settings_of_networks_that_mean_nothing_are_refused(home, capsys):
