@@ -1,5 +1,6 @@
 """The native runtime computes what the plain reference does, and survives any file."""
 
+import re
 import zlib
 from pathlib import Path
 

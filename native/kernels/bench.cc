@@ -175,6 +175,7 @@ struct Bench {
     packed.Fill(args);
     args.height = args.width = side;
     args.stride = stride;
+    args.padding = 1;
     args.out_stride = PlaneStride(out_side, out_side);
     args.in = in.data();
     args.out = out.data();

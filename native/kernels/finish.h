@@ -89,6 +89,8 @@ class Finish {
 
   V Clamp(V x) const { return V::Clamp(x, low_, high_); }
 
+  bool HasCurve() const { return curve_ != Activation::kNone; }
+
   // Applies the curve, if there is one, to `size` floats.
   void Curve(float* x, size_t size) const {
     if (__builtin_expect(curve_ != Activation::kNone, 0)) ApplyCurve<V>(curve_, x, size);

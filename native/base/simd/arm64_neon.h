@@ -12,6 +12,7 @@ namespace {
 struct F32x4 {
   static constexpr size_t kLanes = 4;
   static constexpr size_t kRegisters = 32;
+  static constexpr bool kFreeSpread = true;
   using Quad = F32x4;
 
   float32x4_t v;

@@ -16,6 +16,8 @@ struct F32x1 {
   static constexpr size_t kLanes = 1;
   // Vector registers, which decide how large a register tile can be.
   static constexpr size_t kRegisters = 16;
+  // Whether multiply-adds take a lane of a vector as it is, so that Spread costs nothing.
+  static constexpr bool kFreeSpread = false;
   // Four lanes, or as many as there are: its members are Set, Load, Store and MulAdd.
   using Quad = F32x1;
 

@@ -19,6 +19,7 @@ struct F32x4 {
   // on its way to a sum, and write sums to memory in the middle of a loop when those run out:
   // tiles are made as if there were few.
   static constexpr size_t kRegisters = 8;
+  static constexpr bool kFreeSpread = false;
   using Quad = F32x4;
 
   v128_t v;

@@ -14,6 +14,7 @@ namespace {
 struct F32x8 {
   static constexpr size_t kLanes = 8;
   static constexpr size_t kRegisters = 16;
+  static constexpr bool kFreeSpread = false;
   using Quad = F32x4;
 
   __m256 v;

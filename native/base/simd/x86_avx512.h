@@ -14,6 +14,7 @@ namespace {
 struct F32x16 {
   static constexpr size_t kLanes = 16;
   static constexpr size_t kRegisters = 32;
+  static constexpr bool kFreeSpread = false;
   using Quad = F32x4;
 
   __m512 v;

@@ -27,28 +27,12 @@ size_t Registers(Isa isa) {
   }
 }
 
-// The most vectors of a tile. Wide tiles share a load of weights and of offsets among more pixels;
-// narrow ones let more input channels into the level 1 cache, so that sums go back and forth
-// between registers and `out` less often. Measured over the layers of MobileNet v1 and v2 on a Zen
-// 5 core: a vector more or less makes a difference of about 1%. Vectors of NEON are so small that
-// tiles have as many as there are registers for; those of WebAssembly are for engines that have to
-// make do with 16 and keep some of them.
-size_t WidestTile(Isa isa, int rows) {
-  struct Tiles {
-    size_t rows1, rows2, rows4;
-  };
-  const Tiles tiles = isa == Isa::kAvx512    ? Tiles{8, 6, 5}
-                      : isa == Isa::kNeon    ? Tiles{24, 12, 6}
-                      : Registers(isa) >= 16 ? Tiles{12, 5, 5}
-                                             : Tiles{7, 4, 4};
-  return rows == 1 ? tiles.rows1 : rows == 2 ? tiles.rows2 : tiles.rows4;
-}
-
 Tiling ChooseTiling(size_t in_channels, size_t pixels, Isa isa, int rows) {
   const size_t lanes = IsaLanes(isa);
   const int held = Conv1x1HeldRows(Registers(isa), rows);
   const size_t vectors = CeilDiv(pixels - Conv1x1OnePixelMore(pixels, lanes, held), lanes);
-  const size_t tile = CeilDiv(vectors, TileCount(vectors, WidestTile(isa, rows)));
+  const size_t widest = Conv1x1WidestTile(lanes, Registers(isa), rows);
+  const size_t tile = CeilDiv(vectors, TileCount(vectors, widest));
   // Input channels whose pixels, in one tile, fill most of the level 1 cache. The rest is for sums
   // and weights passing through.
   const size_t channels = L1DataBytes() * 5 / 6 / (tile * lanes * sizeof(float));

@@ -95,6 +95,19 @@ inline void SparseStep(const Conv1x1Step<kRows>& step, const char* in,
     const auto pair = V::LoadPair(step.value[0]);
     SparseNonzero(x, {V::template Spread<0>(pair)}, sum[kFirst]);
     if constexpr (kBoth) SparseNonzero(y, {V::template Spread<1>(pair)}, sum[kSecond]);
+  } else if constexpr (kRows == 4 && V::kFreeSpread) {
+    const auto w = V::LoadFour(step.value[0]);
+    SparseNonzero(x,
+                  {V::template Spread<0>(w), V::template Spread<1>(w), V::template Spread<2>(w),
+                   V::template Spread<3>(w)},
+                  sum[kFirst]);
+    if constexpr (kBoth) {
+      const auto v = V::LoadFour(step.value[1]);
+      SparseNonzero(y,
+                    {V::template Spread<0>(v), V::template Spread<1>(v), V::template Spread<2>(v),
+                     V::template Spread<3>(v)},
+                    sum[kSecond]);
+    }
   } else if constexpr (kRows == 2 && V::kRegisters >= 32) {
     const auto four = V::LoadFour(step.value[0]);
     SparseNonzero(x, {V::template Spread<0>(four), V::template Spread<1>(four)}, sum[kFirst]);
@@ -138,11 +151,12 @@ template <int kRow, class V, int kRows, int kHeld, int kVectors, int kChains>
 
 // One block of output channels, or kHeld rows of it from kRow on: its sums in one part of the input
 // channels, for kVectors vectors of pixels. `out` is where they go and, unless `first`, come from.
+// Returns the step after the block's.
 template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
-[[gnu::always_inline]] inline void SparseBlock(const Conv1x1Step<kRows>* step, size_t count,
-                                               const char* in, const float* bias, float* const* out,
-                                               bool first, bool last, const Finish<V>& finish,
-                                               const ActivationArgs& clamp) {
+[[gnu::always_inline]] inline const Conv1x1Step<kRows>* SparseBlock(
+    const Conv1x1Step<kRows>* step, size_t count, const char* in, const float* bias,
+    float* const* out, bool first, bool last, const Finish<V>& finish,
+    const ActivationArgs& clamp) {
   constexpr int kChains = SparseChains(kHeld * kVectors);
   V sum[kChains][kHeld][kVectors];
 #pragma GCC unroll 4
@@ -150,7 +164,7 @@ template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
     const V start = V::Set(bias[kRow + i]);
 #pragma GCC unroll 32
     for (int u = 0; u < kVectors; ++u)
-      sum[0][i][u] = first ? start : V::Load(out[kRow + i] + u * V::kLanes);
+      sum[0][i][u] = __builtin_expect(first, 1) ? start : V::Load(out[kRow + i] + u * V::kLanes);
 #pragma GCC unroll 4
     for (int chain = 1; chain < kChains; ++chain) {
 #pragma GCC unroll 32
@@ -161,6 +175,7 @@ template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
   SparsePixel<V, kHeld> pixel;
   if constexpr (V::kRegisters < 16 && !kPixel) {
     SparseNonzeros<kRow>(step, count, in, sum);
+    step += (count + 1) / 2;
   } else {
     const Conv1x1Step<kRows>* const end = step + count / 2;
     if constexpr (kChains == 4) {
@@ -171,7 +186,7 @@ template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
     }
 #pragma GCC unroll 1
     for (; step != end; ++step) SparseStep<0, true, kRow, kPixel>(*step, in, sum, pixel);
-    if (count % 2 != 0) SparseStep<0, false, kRow, kPixel>(*end, in, sum, pixel);
+    if (count % 2 != 0) SparseStep<0, false, kRow, kPixel>(*step++, in, sum, pixel);
   }
 
 #pragma GCC unroll 4
@@ -181,7 +196,7 @@ template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
       V total = sum[0][i][u];
 #pragma GCC unroll 4
       for (int chain = 1; chain < kChains; ++chain) total = V::Add(total, sum[chain][i][u]);
-      if (last) total = finish.Clamp(total);
+      if (__builtin_expect(last, 1)) total = finish.Clamp(total);
       total.Store(out[kRow + i] + u * V::kLanes);
     }
   }
@@ -193,45 +208,51 @@ template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
     for (int i = kHeld - 1; i >= 0; --i)
       out[kRow + i][kPixelAt] = last ? ClampOne(total[i], clamp) : total[i];
   }
+  return step;
 }
 
 // One part of the input channels for kVectors vectors of pixels, from pixel p. Returns where the
-// steps of the next part begin.
+// steps of the next part begin. A function of its own, as that keeps `first` and `last` in
+// registers.
 template <class V, int kRows, int kVectors, bool kPixel>
-const Conv1x1Step<kRows>* SparsePart(const Conv1x1SparseArgs<kRows>& args, const uint32_t* counts,
-                                     const Conv1x1Step<kRows>* step, size_t p, bool first,
-                                     bool last) {
+[[gnu::noinline]] const Conv1x1Step<kRows>* SparsePart(const Conv1x1SparseArgs<kRows>& args,
+                                                       const uint32_t* counts,
+                                                       const Conv1x1Step<kRows>* step, size_t p,
+                                                       bool first, bool last) {
   constexpr int kHeld = Conv1x1HeldRows(V::kRegisters, kRows);
   const char* in = reinterpret_cast<const char*>(args.in + p);
   const size_t stride = args.out_stride;
   const float* bias = args.bias;
   float* row = args.out + p;
   const Finish<V> finish(args.activation);
-  for (size_t left = args.out_channels;; left -= kRows) {
+  const bool curved = last && finish.HasCurve();
+  size_t left = args.out_channels, blocks = (left + kRows - 1) / kRows;
+  do {
     const size_t count = *counts++;
-    if (count != 0 || first || last) {
+    if (__builtin_expect(count != 0, 1) || first || last) {
       // A block that has fewer rows repeats its last, which is stored after the others.
       float* out[kRows];
       out[0] = row;
 #pragma GCC unroll 4
       for (size_t i = 1; i < kRows; ++i) out[i] = out[i - 1] + (i < left ? stride : 0);
-      SparseBlock<V, kVectors, kPixel, 0, kHeld>(step, count, in, bias, out, first, last, finish,
-                                                 args.activation);
+      const Conv1x1Step<kRows>* const next = SparseBlock<V, kVectors, kPixel, 0, kHeld>(
+          step, count, in, bias, out, first, last, finish, args.activation);
       if constexpr (kHeld < kRows) {
         if (left > kHeld)
           SparseBlock<V, kVectors, kPixel, kHeld, kHeld>(step, count, in, bias, out, first, last,
                                                          finish, args.activation);
       }
-      if (last) {
+      if (__builtin_expect(curved, 0)) {
         for (size_t i = 0; i < kRows && i < left; ++i)
           finish.Curve(out[i], kVectors * V::kLanes + kPixel);
       }
-      step += (count + 1) / 2;
+      step = next;
     }
-    if (left <= kRows) return step;
     bias += kRows;
     row += kRows * stride;
-  }
+    left -= kRows;
+  } while (--blocks > 0);
+  return step;
 }
 
 template <class V, int kRows, int kVectors, bool kPixel>
@@ -257,7 +278,7 @@ void SparsePanelOf(const Conv1x1SparseArgs<kRows>& args, size_t p, size_t vector
 template <class V, int kRows>
 void Conv1x1Sparse(const Conv1x1SparseArgs<kRows>& args) {
   constexpr int kHeld = Conv1x1HeldRows(V::kRegisters, kRows);
-  constexpr int kMost = static_cast<int>(Conv1x1MostVectors(V::kRegisters, kHeld));
+  constexpr int kMost = static_cast<int>(Conv1x1WidestTile(V::kLanes, V::kRegisters, kRows));
   constexpr bool kMayPixel = Conv1x1OnePixelMore(2 * V::kLanes + 1, V::kLanes, kHeld);
   const bool pixel = Conv1x1OnePixelMore(args.pixels, V::kLanes, kHeld);
   // Without it, the last vector may reach into the padding of the plane.
