@@ -30,6 +30,7 @@ struct Conv1x1DenseArgs {
   size_t out_channels;  // D
   size_t in_stride;     // Floats between channels.
   size_t out_stride;
+  size_t block;         // Output channels whose weights stay in the level 2 cache, divisible by 8.
   const float* weight;  // [ceil(D / 8), C, 8], zeros where D ends.
   const float* bias;    // [ceil(D / 8), 8].
   const float* in;      // [C, in_stride]
@@ -40,6 +41,7 @@ struct Conv1x1DenseArgs {
 struct Conv1x1DenseWeights {
   size_t in_channels = 0;
   size_t out_channels = 0;
+  size_t block = 0;
   AlignedArray<float> weight;
   AlignedArray<float> bias;
 

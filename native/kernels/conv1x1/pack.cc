@@ -51,6 +51,9 @@ Conv1x1DenseWeights PackConv1x1Dense(const float* weight, const float* bias, siz
   Conv1x1DenseWeights packed;
   packed.in_channels = in_channels;
   packed.out_channels = out_channels;
+  // Activations pass through the cache beside them.
+  const size_t most = L2Bytes() / 2 / (in_channels * sizeof(float));
+  packed.block = std::max(most / kConv1x1Group, size_t{1}) * kConv1x1Group;
   const size_t padded = RoundUp(out_channels, kConv1x1Group);
   packed.weight = AlignedArray<float>(padded * in_channels);
   packed.bias = AlignedArray<float>(padded);
@@ -66,6 +69,7 @@ Conv1x1DenseWeights PackConv1x1Dense(const float* weight, const float* bias, siz
 void Conv1x1DenseWeights::Fill(Conv1x1DenseArgs& args) const {
   args.in_channels = in_channels;
   args.out_channels = out_channels;
+  args.block = block;
   args.weight = weight.data();
   args.bias = bias.data();
 }
