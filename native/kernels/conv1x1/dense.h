@@ -57,6 +57,9 @@ inline void DenseTile(const Conv1x1DenseArgs& args, size_t p, size_t d, size_t r
   const float* weight = args.weight + (group * args.in_channels + c_begin) * kConv1x1Group + row;
 #pragma GCC unroll 1
   for (size_t c = c_begin; c < c_end; ++c) {
+    // In a network weights come from far away: 4 KiB ahead made MobileNet v1 and v2 8% to 12%
+    // faster.
+    __builtin_prefetch(weight + 1024);
     V x[kVectors];
 #pragma GCC unroll 8
     for (size_t u = 0; u < kVectors; ++u) x[u] = V::Load(in + u * V::kLanes);

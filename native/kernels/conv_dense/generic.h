@@ -45,6 +45,8 @@ inline void ConvDenseTile(const ConvDenseArgs& args, const float* x_row, const f
 
 #pragma GCC unroll 1
   for (size_t tap = 0; tap < taps; ++tap) {
+    // As in conv1x1/dense.h: ResNet-50 became 8% faster.
+    __builtin_prefetch(weight + 1024);
     V x[kVectors];
 #pragma GCC unroll 4
     for (size_t u = 0; u < kVectors; ++u) x[u] = V::Load(x_row + u * V::kLanes);
