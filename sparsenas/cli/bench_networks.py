@@ -16,7 +16,7 @@ from sparsenas.errors import UserError
 
 Network = Literal[
     "mobilenet_v1", "mobilenet_v2", "efficientnet_b0", "efficientnet_b1", "efficientnet_lite0", "resnet18",
-    "resnet50", "vgg16",
+    "resnet50", "vgg16", "alexnet",
 ]  # fmt: skip
 Pattern = Literal["unstructured", "block2", "block4", "published", "pattern"]
 Peer = Literal["onnxruntime", "openvino", "litert", "deepsparse"]
