@@ -10,7 +10,11 @@ READY := $(VENV)/.ready
 # The arm64 build keeps its C library here between runs; making it takes two minutes.
 export ZIG_GLOBAL_CACHE_DIR ?= $(CURDIR)/build/zig-cache
 
-.PHONY: setup peers demo test test-native test-sanitize test-arm64 test-wasm test-python lint bench clean
+# Of the versions that distributions have, the newest.
+CLANG := $(firstword $(foreach v,-22 -21 -20 -19,$(shell command -v clang++$(v))) $(shell command -v clang++))
+FUZZ_RUNS ?= 200000
+
+.PHONY: setup peers demo test test-native test-sanitize test-fuzz test-arm64 test-wasm test-python lint bench clean
 
 setup: $(READY)
 
@@ -50,6 +54,19 @@ test-sanitize: setup
 	$(BIN)/cmake -S native -B build/sanitize -G Ninja -DSPARSENAS_WERROR=ON -DSPARSENAS_SANITIZE=ON -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure --parallel 2
+
+# The model reader fed with arbitrary bytes by libFuzzer, which comes with clang.
+test-fuzz: setup
+ifneq ($(CLANG),)
+	$(BIN)/cmake -S native -B build/fuzz -G Ninja -DSPARSENAS_FUZZ=ON -DCMAKE_CXX_COMPILER=$(CLANG) -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja
+	$(BIN)/cmake --build build/fuzz --target sparsenas-fuzz-model
+	$(BIN)/python native/fuzz/corpus.py build/fuzz/seeds
+	mkdir -p build/fuzz/corpus
+	build/fuzz/fuzz/sparsenas-fuzz-model -runs=$(FUZZ_RUNS) -max_len=160000 -timeout=10 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/corpus build/fuzz/seeds
+else
+	@echo "The model reader is not fuzzed: clang is not installed (Debian: apt install clang-19 libclang-rt-19-dev)."
+endif
 
 # The same for arm64, cross-compiled and emulated. CI has the emulator; elsewhere it may be missing.
 test-arm64: setup

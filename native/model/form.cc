@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <vector>
 
-#include "model/weight_rows.h"
 
 namespace sparsenas {
 namespace {
@@ -124,12 +123,12 @@ size_t DenseNonzeros(const LayerView& layer) {
 
 }  // namespace
 
-FormChoice ChooseForm(const LayerView& layer, Isa isa) {
-  const Form wanted = FormOf(layer.pattern);
-  // Below a third of zeros no sparse form is faster; most dense layers have none and end here.
-  if (wanted == Form::kDense && 3 * DenseNonzeros(layer) > 2 * layer.nonzeros) return {wanted, ""};
+bool MayBeSparse(const LayerView& layer) {
+  return layer.pattern != Pattern::kDense || 3 * DenseNonzeros(layer) <= 2 * layer.nonzeros;
+}
 
-  const WeightRows weights(layer);
+FormChoice ChooseForm(const LayerView& layer, const WeightRows& weights, Isa isa) {
+  const Form wanted = FormOf(layer.pattern);
   struct Estimate {
     Form form;
     double time;

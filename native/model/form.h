@@ -6,6 +6,7 @@
 
 #include "base/arch.h"
 #include "model/format.h"
+#include "model/weight_rows.h"
 
 namespace sparsenas {
 
@@ -23,7 +24,13 @@ struct FormChoice {
   std::string note;  // Why it is not that of the pattern; empty where it is.
 };
 
-// `layer` mixes channels: conv1x1, fully_connected or conv.
-FormChoice ChooseForm(const LayerView& layer, Isa isa);
+// Of layers that mix channels: conv1x1, fully_connected or conv.
+
+// Whether a sparse form may be the fastest. Below a third of zeros none is; most dense layers have
+// no zeros at all.
+bool MayBeSparse(const LayerView& layer);
+
+// `weights` are those of the layer.
+FormChoice ChooseForm(const LayerView& layer, const WeightRows& weights, Isa isa);
 
 }  // namespace sparsenas

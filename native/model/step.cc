@@ -58,7 +58,8 @@ bool SharesPixels(const LayerView& layer, size_t threads) {
 }
 
 // Cuts the output channels into parts of about the same work.
-std::vector<Rows> Split(const LayerView& layer, Form form, size_t threads) {
+std::vector<Rows> Split(const LayerView& layer, Form form, const WeightRows* weights,
+                        size_t threads) {
   const size_t rows = layer.c_out, group = Group(layer, form);
   const size_t parts = std::min(threads, CeilDiv(rows, group));
   if (parts == 1 || Work(layer) < kLeastWorkToShare) return {{0, rows}};
@@ -71,9 +72,8 @@ std::vector<Rows> Split(const LayerView& layer, Form form, size_t threads) {
     }
     return split;
   }
-  const WeightRows weights(layer);
   // A row costs about as much as some nonzeros, see FormCost.
-  const auto work = [&](size_t end) { return double(weights.nonzeros({0, end})) + 2.0 * end; };
+  const auto work = [&](size_t end) { return double(weights->nonzeros({0, end})) + 2.0 * end; };
   const double total = work(rows);
   size_t begin = 0;
   for (size_t i = 1; i <= parts && begin < rows; ++i) {
@@ -114,7 +114,6 @@ class StepMaker {
       : layer_(layer), decision_(decision), operands_(operands), isa_(isa) {}
 
   PlannedStep Make() {
-    if (Mixes(layer_) && decision_.choice.form != Form::kDense) weights_.emplace_back(layer_);
     for (size_t i = 0; i < decision_.parts.size(); ++i) MakePart(i);
     return std::move(step_);
   }
@@ -195,7 +194,7 @@ class StepMaker {
       args.in_stride = in.stride;
       args.out_stride = operands_.out.stride;
       return OneToOne(BestConv1x1Dense(isa_), Packed<Conv1x1DenseWeights>([&] {
-                        return PackConv1x1Dense(DenseWeight().data(), FileBias(), rows_.size(),
+                        return PackConv1x1Dense(DenseWeight(), FileBias(), rows_.size(),
                                                 layer_.c_in);
                       }),
                       args);
@@ -217,7 +216,7 @@ class StepMaker {
     args.pixels = SharedPixels().size();
     args.out_stride = operands_.out.stride;
     OneToOne(kernel, Packed<Conv1x1SparseWeights<kRows>>([&] {
-               return PackConv1x1Block<kRows>(weights_[0].Sparse(rows_), FileBias(), in.stride,
+               return PackConv1x1Block<kRows>(decision_.weights->Sparse(rows_), FileBias(), in.stride,
                                               args.pixels, isa_);
              }),
              args);
@@ -227,18 +226,18 @@ class StepMaker {
     switch (decision_.choice.form) {
       case Form::kDense:
         return Windowed(BestConvDense(isa_), Packed<ConvDenseWeights>([&] {
-                          return PackConvDense(DenseWeight().data(), FileBias(), rows_.size(),
+                          return PackConvDense(DenseWeight(), FileBias(), rows_.size(),
                                                layer_.c_in, layer_.kernel, operands_.out.pixels(),
                                                isa_);
                         }));
       case Form::kKernel:
         return Windowed(BestConvPattern(isa_), Packed<ConvPatternWeights>([&] {
-                          return PackConvPattern(weights_[0].Sparse(rows_), FileBias(),
+                          return PackConvPattern(decision_.weights->Sparse(rows_), FileBias(),
                                                  layer_.height, layer_.width, layer_.stride, isa_);
                         }));
       default:
         return Windowed(BestConvDirect(isa_), Packed<ConvDirectWeights>([&] {
-                          return PackConvDirect(weights_[0].Sparse(rows_), FileBias(),
+                          return PackConvDirect(decision_.weights->Sparse(rows_), FileBias(),
                                                 layer_.kernel, operands_.out.pixels(), isa_);
                         }));
     }
@@ -281,10 +280,10 @@ class StepMaker {
     if (decision_.choice.form == Form::kDense) {
       return OneToOne(
           BestFullyConnectedDense(isa_),
-          PackFullyConnectedDense(DenseWeight().data(), FileBias(), rows_.size(), layer_.columns()),
+          PackFullyConnectedDense(DenseWeight(), FileBias(), rows_.size(), layer_.columns()),
           FullyConnectedDenseArgs{});
     }
-    const SparseRows weight = weights_[0].Sparse(rows_);
+    const SparseRows weight = decision_.weights->Sparse(rows_);
     switch (decision_.choice.form) {
       case Form::kBlock4:
         return OneToOne(BestFullyConnectedBlock4(isa_),
@@ -367,10 +366,10 @@ class StepMaker {
   const float* FileBias() const { return layer_.bias + rows_.begin; }
 
   // The rows of a mixing layer with their zeros.
-  std::vector<float> DenseWeight() const {
-    if (layer_.pattern == Pattern::kDense)
-      return {FileWeight(), FileWeight() + rows_.size() * layer_.columns()};
-    return WeightRows(layer_).Dense(rows_);
+  const float* DenseWeight() {
+    if (layer_.pattern == Pattern::kDense) return FileWeight();
+    dense_ = decision_.weights->Dense(rows_);
+    return dense_.data();
   }
 
   // Adds a kernel whose only changing arguments are one tensor in and one out.
@@ -416,7 +415,7 @@ class StepMaker {
   const Decision& decision_;
   const Operands& operands_;
   const Isa isa_;
-  std::vector<WeightRows> weights_;  // One, where the form is sparse.
+  std::vector<float> dense_;  // Weights of the part being made, where the file has not its zeros.
   PlannedStep step_;
   std::shared_ptr<const void> packed_;  // The weights packed last.
   Rows rows_{};                         // Of the part being made.
@@ -428,8 +427,11 @@ class StepMaker {
 
 Decision Decide(const LayerView& layer, Isa isa, size_t threads) {
   Decision decision;
-  if (Mixes(layer)) decision.choice = ChooseForm(layer, isa);
-  decision.parts = Split(layer, decision.choice.form, threads);
+  if (Mixes(layer) && MayBeSparse(layer)) {
+    decision.weights = std::make_shared<const WeightRows>(layer);
+    decision.choice = ChooseForm(layer, *decision.weights, isa);
+  }
+  decision.parts = Split(layer, decision.choice.form, decision.weights.get(), threads);
   if (decision.parts.size() > 1 && SharesPixels(layer, threads)) {
     decision.by_pixels = true;
     decision.parts.assign(threads, {0, layer.c_out});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@ namespace sparsenas {
 // How a layer runs, decided before memory is shared out.
 struct Decision {
   FormChoice choice{Form::kDense, ""};
+  std::shared_ptr<const WeightRows> weights;  // Null where dense without a look at them.
   // What each thread that takes part computes: output channels or, where there are several shares
   // of the pixels, all of them for one share.
   std::vector<Rows> parts;

@@ -10,7 +10,7 @@ from sparsenas import __version__, native
 from sparsenas.bench.machine import instruction_set
 from sparsenas.latency.measure import Timed, timed_layer
 from sparsenas.space import Layer
-from sparsenas.sparsity.patterns import Block, KernelPattern, Pattern, Unstructured
+from sparsenas.sparsity.patterns import Block, KernelPattern, NByM, Pattern, Unstructured
 
 # Input channels x output channels at side of the 1x1 convolutions of MobileNet v1 and v2.
 POINTWISE = (
@@ -37,7 +37,7 @@ SPARSITIES = (0.7, 0.8, 0.9, 0.95)
 _PATTERNS: dict[str, tuple[Pattern, ...]] = {
     "conv1x1": (Unstructured(), Block(2), Block(4)),
     "conv": (Unstructured(), KernelPattern()),
-    "fully_connected": (Unstructured(), Block(4)),
+    "fully_connected": (Unstructured(), Block(4), NByM(2, 4)),
 }
 
 Report = Callable[[int, int], None]
@@ -131,6 +131,8 @@ def layer_groups(ops: Iterable[str], sparsities: Sequence[float]) -> Iterator[li
 
 
 def _levels(pattern: Pattern, sparsities: Sequence[float]) -> Sequence[float]:
+    if isinstance(pattern, NByM):
+        return [1 - pattern.n / pattern.m]
     if not isinstance(pattern, KernelPattern):
         return sparsities
     # Of every kernel four entries, and 28 % of the kernels: an eighth of the weights, as PCONV has it.
