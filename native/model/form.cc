@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <vector>
 
-
 namespace sparsenas {
 namespace {
 

@@ -216,8 +216,8 @@ class StepMaker {
     args.pixels = SharedPixels().size();
     args.out_stride = operands_.out.stride;
     OneToOne(kernel, Packed<Conv1x1SparseWeights<kRows>>([&] {
-               return PackConv1x1Block<kRows>(decision_.weights->Sparse(rows_), FileBias(), in.stride,
-                                              args.pixels, isa_);
+               return PackConv1x1Block<kRows>(decision_.weights->Sparse(rows_), FileBias(),
+                                              in.stride, args.pixels, isa_);
              }),
              args);
   }
@@ -226,9 +226,8 @@ class StepMaker {
     switch (decision_.choice.form) {
       case Form::kDense:
         return Windowed(BestConvDense(isa_), Packed<ConvDenseWeights>([&] {
-                          return PackConvDense(DenseWeight(), FileBias(), rows_.size(),
-                                               layer_.c_in, layer_.kernel, operands_.out.pixels(),
-                                               isa_);
+                          return PackConvDense(DenseWeight(), FileBias(), rows_.size(), layer_.c_in,
+                                               layer_.kernel, operands_.out.pixels(), isa_);
                         }));
       case Form::kKernel:
         return Windowed(BestConvPattern(isa_), Packed<ConvPatternWeights>([&] {
