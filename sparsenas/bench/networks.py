@@ -79,8 +79,8 @@ def bench_networks(
             package is missing that writes models for a peer.
     """
     cores = _cores(threads, core)
-    todo = {name: list(variants(name, sparsities, patterns, **settings)) for name in networks}
-    total = sum(map(len, todo.values()))
+    asked_of = {name: list(variants(name, sparsities, patterns, **settings)) for name in networks}
+    total = sum(map(len, asked_of.values()))
     if not total:
         known = sorted({pattern for name in networks for pattern in REFERENCES[name].presets})
         raise UserError(
@@ -95,7 +95,7 @@ def bench_networks(
         report(done, total, variant.name)
         done += 1
 
-    for name, asked in todo.items():
+    for name, asked in asked_of.items():
         if not asked:
             note(f"{name} has no zeros in pattern {' or '.join(patterns)}, it is left out")
             continue
