@@ -101,7 +101,7 @@ std::vector<FormCost> ConvCosts(Isa isa) {
     case Isa::kScalar:
       return {{Form::kUnstructured, 0.5, 25}, {Form::kKernel, 0.6, 25}};
     case Isa::kAvx512:
-      return {{Form::kUnstructured, 1.35, 54}, {Form::kKernel, 1.05, 44}};
+      return {{Form::kUnstructured, 1.35, 54}, {Form::kKernel, 1.1, 20}};
     default:
       return {{Form::kUnstructured, 1.1, 26}, {Form::kKernel, 1.0, 28}};
   }

@@ -122,8 +122,8 @@ struct OneConvolution {
       bias.push_back(normal(random));
       const size_t before = weight.size();
       for (uint32_t j = 0; j < layer.columns(); ++j) {
-        // Of a 3x3 kernel two taps side by side; in blocks, rows have the same columns.
-        if (pattern == Pattern::kKernel ? j / 9 % 4 != 0 || j % 9 % 5 > 1
+        // Of a 3x3 kernel the centre and three around it; in blocks, rows have the same columns.
+        if (pattern == Pattern::kKernel ? j / 9 % 4 != 0 || (0x3A >> j % 9 & 1) == 0
                                         : pattern != Pattern::kDense && j % 6 != d / 4 % 6)
           continue;
         weight.push_back(normal(random));

@@ -13,7 +13,7 @@ struct ConvCase {
   size_t in_channels, out_channels, height, width, kernel, stride;
   double density;
   bool one;            // A single nonzero.
-  size_t most_taps;    // Of each kernel of one input and output channel.
+  size_t most_taps;    // Of each kernel of one input and output channel, besides the centre.
   size_t extra_plane;  // Floats between channels, in and out, beyond what is needed.
   Activation activation;
   Guard guard;
@@ -54,7 +54,7 @@ struct ConvProblem {
     for (size_t i = 0; i < weight.size(); i += taps) {
       size_t left = shape.most_taps;
       for (size_t tap = 0; tap < taps; ++tap) {
-        if (weight[i + tap] != 0 && left-- == 0) {
+        if (weight[i + tap] != 0 && tap != taps / 2 && left-- == 0) {
           weight[i + tap] = 0;
           left = 0;
         }

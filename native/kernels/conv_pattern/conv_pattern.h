@@ -4,10 +4,11 @@
 //                             in[c, y * S + r - 1, x * S + s - 1])
 //
 // where S is the stride and pixels outside the image are zero. `in` and `out` are CHW tensors
-// (kernels/tensor.h). Of a kernel weight[d, c], either nothing is left or up to four taps; which,
-// is its pattern. The fewer different patterns there are, the faster: kernels of one input channel
-// and one pattern follow each other, whatever output channel they belong to, and share the loads of
-// their four taps. After Ma et al., 2020 (https://arxiv.org/abs/1909.05073).
+// (kernels/tensor.h). Of a kernel weight[d, c], either nothing is left or the centre and up to
+// three more taps; which, is its pattern (patterns.h). The fewer different patterns there are, the
+// faster: kernels of one input channel and one pattern follow each other, whatever output channel
+// they belong to, and share the loads of their taps. After Ma et al., 2020
+// (https://arxiv.org/abs/1909.05073).
 #pragma once
 
 #include <cstddef>
@@ -16,21 +17,33 @@
 #include "base/aligned.h"
 #include "kernels/activation.h"
 #include "kernels/conv_panel.h"
+#include "kernels/conv_pattern/patterns.h"
 #include "kernels/kernel.h"
 #include "kernels/sparse_rows.h"
 
 namespace sparsenas {
 
-// Taps of a kernel.
-constexpr size_t kConvPatternTaps = 4;
-
-// A run of kernels of one input channel and one pattern.
+// Kernels of one input channel and one pattern, which follow each other and share their taps: for
+// the kernels that hold nine taps,
 struct ConvPatternGroup {
-  uint32_t offset[kConvPatternTaps];  // Bytes to the taps in the padded input (padded.h).
+  uint32_t pattern;  // Its number (patterns.h).
   uint32_t kernels;
 };
 
-// Kernels beyond the last that may be read; groups, one less.
+// and for those that hold four.
+struct ConvPatternFour {
+  uint32_t tap[kConvPatternTaps];  // Bytes to them in the padded input (padded.h).
+  uint32_t kernels;
+};
+
+// Groups that follow each other: where nine taps are held, those of one input channel, where four,
+// all of a block.
+struct ConvPatternRun {
+  uint32_t channel;  // Bytes to it in the padded input, if it is one.
+  uint32_t groups;
+};
+
+// Kernels beyond the last that may be read; fours, one less.
 constexpr size_t kConvPatternAhead = 2;
 
 struct ConvPatternKernel {
@@ -43,9 +56,11 @@ struct ConvPatternArgs {
   size_t out_channels;             // D
   size_t out_stride;               // Floats between output channels.
   size_t block;                    // Output channels whose sums are in the level 1 cache at a time.
-  const uint32_t* groups_of;       // [ceil(D / block)]
-  const ConvPatternGroup* groups;  // In the order of `groups_of`; then one more.
-  const ConvPatternKernel* kernels;  // In the order of `groups`; then kConvPatternAhead more.
+  const uint32_t* runs_of;         // [ceil(D / block)]
+  const ConvPatternRun* runs;      // In the order of `runs_of`.
+  const ConvPatternGroup* groups;  // In the order of `runs`, or none.
+  const ConvPatternFour* fours;    // Likewise; then one more.
+  const ConvPatternKernel* kernels;  // In the order of either; then kConvPatternAhead more.
   const float* bias;                 // [D]
   float* out;                        // [D, out_stride], not overlapping the input.
   float* scratch;                    // ConvPatternScratchFloats(...), 64-byte aligned.
@@ -58,22 +73,26 @@ struct ConvPatternWeights {
   size_t in_channels = 0;
   size_t out_channels = 0;
   size_t block = 0;
-  AlignedArray<uint32_t> groups_of;
+  AlignedArray<uint32_t> runs_of;
+  AlignedArray<ConvPatternRun> runs;
   AlignedArray<ConvPatternGroup> groups;
+  AlignedArray<ConvPatternFour> fours;
   AlignedArray<ConvPatternKernel> kernels;
   AlignedArray<float> bias;
 
   // Sets the fields of `args` that come from the weights.
   void Fill(ConvPatternArgs& args) const;
   size_t bytes() const {
-    return groups_of.bytes() + groups.bytes() + kernels.bytes() + bias.bytes();
+    return runs_of.bytes() + runs.bytes() + groups.bytes() + fours.bytes() + kernels.bytes() +
+           bias.bytes();
   }
 };
 
 // Packs a sparse [D, C * 9], columns (c * 3 + r) * 3 + s, and bias [D] for an input of height x
 // width. `isa` decides how many sums fit in the cache at a time: another one gives the same result,
 // slower. Fails on what CheckSparseRows and CheckFinite refuse, on columns that are no multiple of
-// 9, on kernels with more than four nonzeros and on inputs too large for 32-bit offsets.
+// 9, on kernels with more than three nonzeros besides the centre and on inputs too large for 32-bit
+// offsets.
 ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, size_t height,
                                    size_t width, size_t stride, Isa isa);
 

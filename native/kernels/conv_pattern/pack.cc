@@ -12,53 +12,68 @@
 namespace sparsenas {
 namespace {
 
-constexpr uint32_t kTaps = 9;
-
 size_t Registers(Isa isa) { return isa == Isa::kAvx512 || isa == Isa::kNeon ? 32 : 16; }
 
-// Output channels whose sums, over a tile, fill two thirds of the level 1 cache: the rest is for
-// taps and for weights passing through.
-size_t BlockOf(size_t out_channels, Isa isa) {
-  const size_t row = ConvPatternVectors(Registers(isa)) * IsaLanes(isa) * sizeof(float);
+// Output channels whose sums, over a tile of at most `vectors` vectors, fill two thirds of the
+// level 1 cache: the rest is for taps and for weights passing through. The more there are, the more
+// kernels follow each other in a group.
+size_t BlockOf(size_t out_channels, size_t vectors, Isa isa) {
+  const size_t row = vectors * IsaLanes(isa) * sizeof(float);
   const size_t blocks = TileCount(out_channels, std::max(L1DataBytes() * 2 / 3 / row, size_t{1}));
   return CeilDiv(out_channels, blocks);
 }
 
-// Input channels whose groups are sorted together: few enough for their places of a tile, about
-// twenty lines each, to stay in the level 1 cache meanwhile.
+// Vectors of the widest tile there is.
+size_t WidestTile(const ConvPatternPadded& padded, Isa isa) {
+  const size_t vectors = CeilDiv(padded.places(), IsaLanes(isa));
+  return CeilDiv(vectors, TileCount(vectors, ConvPatternVectors(Registers(isa))));
+}
+
+// Input channels whose groups are sorted together where a run is a whole block: few enough for
+// their places of a tile, about twenty lines each, to stay in the level 1 cache meanwhile.
 constexpr size_t kPart = 8;
 
-// A 3x3 kernel: its output channel and weights, and which of them are not zero as bits.
+constexpr uint32_t kCentre = 1u << 4;
+
+// A 3x3 kernel: its output channel and weights, and which of them are not zero as bits, with the
+// centre.
 struct Kernel9 {
   uint32_t channel;
-  uint32_t bits = 0;
-  std::array<float, kTaps> weight{};
+  uint32_t bits = kCentre;
+  std::array<float, kConvTaps> weight{};
 };
-
-size_t Taps(uint32_t bits) { return static_cast<size_t>(__builtin_popcount(bits)); }
 
 // Gives kernels with fewer than four taps the pattern of another kernel that has all of theirs, or
 // else any: zeros are weights too.
 void CompletePatterns(std::vector<Kernel9>& kernels) {
   for (Kernel9& kernel : kernels) {
-    if (Taps(kernel.bits) == kConvPatternTaps) continue;
+    if (IsConvPattern(kernel.bits)) continue;
     for (const Kernel9& other : kernels) {
-      if (Taps(other.bits) == kConvPatternTaps && (kernel.bits & ~other.bits) == 0) {
+      if (IsConvPattern(other.bits) && (kernel.bits & ~other.bits) == 0) {
         kernel.bits = other.bits;
         break;
       }
     }
-    for (uint32_t tap = 0; Taps(kernel.bits) < kConvPatternTaps; ++tap) kernel.bits |= 1u << tap;
+    for (uint32_t tap = 0; !IsConvPattern(kernel.bits); ++tap) kernel.bits |= 1u << tap;
   }
 }
 
+uint32_t PatternOf(uint32_t bits) {
+  uint32_t pattern = 0;
+  while (ConvPatternBits(pattern) != bits) ++pattern;
+  return pattern;
+}
+
+uint32_t Bytes(size_t floats) { return static_cast<uint32_t>(floats * sizeof(float)); }
+
 struct Group {
-  ConvPatternGroup packed{};
+  uint32_t pattern = 0;
+  ConvPatternFour four{};
   std::vector<ConvPatternKernel> kernels;
 };
 
-// The groups of one input channel, whose first plane is `channel` floats from the first of all.
-void AppendGroups(std::vector<Kernel9>& kernels, const ConvPatternPadded& padded, size_t channel,
+// Appends the groups of input channel c.
+void AppendGroups(std::vector<Kernel9>& kernels, const ConvPatternPadded& padded, size_t c,
                   std::vector<Group>& groups) {
   CompletePatterns(kernels);
   std::stable_sort(kernels.begin(), kernels.end(),
@@ -68,15 +83,58 @@ void AppendGroups(std::vector<Kernel9>& kernels, const ConvPatternPadded& padded
     if (kernel.bits != bits) groups.emplace_back();
     bits = kernel.bits;
     Group& group = groups.back();
-    ++group.packed.kernels;
+    const size_t channel = c * padded.planes * padded.plane;
+    group.pattern = PatternOf(bits);
+    ++group.four.kernels;
     group.kernels.push_back({kernel.channel, {}});
-    for (uint32_t tap = 0, i = 0; tap < kTaps; ++tap) {
+    for (uint32_t tap = 0, i = 0; tap < kConvTaps; ++tap) {
       if ((bits >> tap & 1) == 0) continue;
-      const size_t offset = (channel + padded.Tap(tap / 3, tap % 3)) * sizeof(float);
-      group.packed.offset[i] = static_cast<uint32_t>(offset);
+      group.four.tap[i] = Bytes(channel + padded.Tap(tap));
       group.kernels.back().weight[i++] = kernel.weight[tap];
     }
   }
+}
+
+// A block's kernels, by input channel, in groups and runs.
+struct Block {
+  std::vector<Group> groups;
+  std::vector<ConvPatternRun> runs;
+};
+
+// A run is an input channel with all its taps.
+Block HoldNine(std::vector<Kernel9>* left, size_t channels, const ConvPatternPadded& padded) {
+  Block block;
+  for (size_t c = 0; c < channels; ++c) {
+    const size_t first = block.groups.size();
+    AppendGroups(left[c], padded, c, block.groups);
+    if (block.groups.size() > first)
+      block.runs.push_back({Bytes(c * padded.planes * padded.plane),
+                            static_cast<uint32_t>(block.groups.size() - first)});
+  }
+  return block;
+}
+
+// All is one run.
+Block HoldFour(std::vector<Kernel9>* left, size_t channels, const ConvPatternPadded& padded) {
+  Block block;
+  for (size_t part = 0; part < channels; part += kPart) {
+    const auto first = static_cast<ptrdiff_t>(block.groups.size());
+    for (size_t c = part; c < std::min(part + kPart, channels); ++c)
+      AppendGroups(left[c], padded, c, block.groups);
+    // Neighbours of as many kernels: the core foresees where the loop over them ends.
+    std::stable_sort(
+        block.groups.begin() + first, block.groups.end(),
+        [](const Group& a, const Group& b) { return a.kernels.size() < b.kernels.size(); });
+  }
+  block.runs.push_back({0, static_cast<uint32_t>(block.groups.size())});
+  return block;
+}
+
+template <class T>
+AlignedArray<T> Packed(const std::vector<T>& values, size_t more = 0) {
+  AlignedArray<T> packed(values.size() + more);
+  std::copy(values.begin(), values.end(), packed.data());
+  return packed;
 }
 
 }  // namespace
@@ -92,13 +150,13 @@ ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, 
   const ConvPatternPadded padded(height, width, stride);
   const size_t channel_floats = padded.planes * padded.plane;
   if (channel_floats >
-      std::numeric_limits<uint32_t>::max() / sizeof(float) * kTaps / weight.columns)
+      std::numeric_limits<uint32_t>::max() / sizeof(float) * kConvTaps / weight.columns)
     Fail("conv_pattern: expected an input below 4 GiB, found %zu channels of %zu x %zu pixels.",
-         weight.columns / kTaps, height, width);
+         weight.columns / kConvTaps, height, width);
   ConvPatternWeights packed;
-  packed.in_channels = weight.columns / kTaps;
+  packed.in_channels = weight.columns / kConvTaps;
   packed.out_channels = weight.rows;
-  packed.block = BlockOf(weight.rows, isa);
+  packed.block = BlockOf(weight.rows, WidestTile(padded, isa), isa);
   packed.bias = AlignedArray<float>(weight.rows);
   std::copy_n(bias, weight.rows, packed.bias.data());
 
@@ -109,44 +167,46 @@ ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, 
   for (uint32_t d = 0; d < weight.rows; ++d) {
     for (const size_t end = k + weight.counts[d]; k < end; ++k) {
       if (weight.value[k] == 0.0f) continue;
-      const uint32_t c = weight.column[k] / kTaps, tap = weight.column[k] % kTaps;
+      const uint32_t c = weight.column[k] / kConvTaps, tap = weight.column[k] % kConvTaps;
       std::vector<Kernel9>& kernels = left[d / packed.block * packed.in_channels + c];
       const uint32_t row = static_cast<uint32_t>(d % packed.block);
-      if (kernels.empty() || kernels.back().channel != row) kernels.push_back({row, 0, {}});
+      if (kernels.empty() || kernels.back().channel != row) kernels.push_back({row});
       Kernel9& kernel = kernels.back();
       kernel.bits |= 1u << tap;
       kernel.weight[tap] = weight.value[k];
-      if (Taps(kernel.bits) > kConvPatternTaps)
+      if (CountTaps(kernel.bits) > kConvPatternTaps)
         Fail(
-            "conv_pattern: expected at most %zu nonzeros in each 3x3 kernel, found more from input "
-            "channel %u to output channel %u; pack it for conv_direct.",
-            kConvPatternTaps, c, d);
+            "conv_pattern: expected at most %zu nonzeros besides the centre in each 3x3 kernel, "
+            "found more from input channel %u to output channel %u; pack it for conv_direct.",
+            kConvPatternTaps - 1, c, d);
     }
   }
 
-  std::vector<Group> groups;
-  packed.groups_of = AlignedArray<uint32_t>(blocks);
-  for (size_t block = 0; block < blocks; ++block) {
-    const size_t first_of_block = groups.size();
-    for (size_t part = 0; part < packed.in_channels; part += kPart) {
-      const size_t first = groups.size();
-      for (size_t c = part; c < std::min(part + kPart, packed.in_channels); ++c)
-        AppendGroups(left[block * packed.in_channels + c], padded, c * channel_floats, groups);
-      // Neighbours of as many kernels: the core foresees where the loop over them ends.
-      std::stable_sort(
-          groups.begin() + static_cast<ptrdiff_t>(first), groups.end(),
-          [](const Group& a, const Group& b) { return a.kernels.size() < b.kernels.size(); });
-    }
-    packed.groups_of[block] = static_cast<uint32_t>(groups.size() - first_of_block);
-  }
+  const bool nine = ConvPatternHoldsNine(Registers(isa));
+  std::vector<uint32_t> runs_of;
+  std::vector<ConvPatternRun> runs;
+  std::vector<ConvPatternGroup> groups;
+  std::vector<ConvPatternFour> fours;
   std::vector<ConvPatternKernel> kernels;
-  packed.groups = AlignedArray<ConvPatternGroup>(groups.size() + 1);
-  for (size_t i = 0; i < groups.size(); ++i) {
-    packed.groups[i] = groups[i].packed;
-    kernels.insert(kernels.end(), groups[i].kernels.begin(), groups[i].kernels.end());
+  for (size_t i = 0; i < blocks; ++i) {
+    std::vector<Kernel9>* of_block = left.data() + i * packed.in_channels;
+    const Block block = nine ? HoldNine(of_block, packed.in_channels, padded)
+                             : HoldFour(of_block, packed.in_channels, padded);
+    runs_of.push_back(static_cast<uint32_t>(block.runs.size()));
+    runs.insert(runs.end(), block.runs.begin(), block.runs.end());
+    for (const Group& group : block.groups) {
+      if (nine)
+        groups.push_back({group.pattern, group.four.kernels});
+      else
+        fours.push_back(group.four);
+      kernels.insert(kernels.end(), group.kernels.begin(), group.kernels.end());
+    }
   }
-  packed.kernels = AlignedArray<ConvPatternKernel>(kernels.size() + kConvPatternAhead);
-  std::copy(kernels.begin(), kernels.end(), packed.kernels.data());
+  packed.runs_of = Packed(runs_of);
+  packed.runs = Packed(runs);
+  packed.groups = Packed(groups);
+  packed.fours = Packed(fours, 1);
+  packed.kernels = Packed(kernels, kConvPatternAhead);
   return packed;
 }
 
@@ -155,8 +215,10 @@ void ConvPatternWeights::Fill(ConvPatternArgs& args) const {
   args.in.kernel = 3;
   args.out_channels = out_channels;
   args.block = block;
-  args.groups_of = groups_of.data();
+  args.runs_of = runs_of.data();
+  args.runs = runs.data();
   args.groups = groups.data();
+  args.fours = fours.data();
   args.kernels = kernels.data();
   args.bias = bias.data();
 }
@@ -164,7 +226,8 @@ void ConvPatternWeights::Fill(ConvPatternArgs& args) const {
 size_t ConvPatternScratchFloats(size_t height, size_t width, size_t in_channels,
                                 size_t out_channels, size_t stride) {
   const ConvPatternPadded padded(height, width, stride);
-  return out_channels * kConvPatternWidest + kStrideFloats +
+  // A line before and after the input: vectors of taps beside those of a tile begin or end there.
+  return out_channels * kConvPatternWidest + 2 * kStrideFloats +
          in_channels * padded.planes * padded.plane;
 }
 

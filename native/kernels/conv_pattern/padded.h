@@ -30,8 +30,9 @@ struct ConvPatternPadded {
   // Places of the output: pixels and the zeros between rows.
   size_t places() const { return height * pitch - 1; }
 
-  // Floats from the start to the pixel that tap (r, s) multiplies in place 0 of channel 0.
-  size_t Tap(size_t r, size_t s) const {
+  // Floats from the start of a channel to the pixel that tap 3 * r + s multiplies in place 0.
+  size_t Tap(size_t tap) const {
+    const size_t r = tap / 3, s = tap % 3;
     if (planes == 1) return first + r * pitch + s - (pitch + 1);
     // Of output row y, tap r has input row 2 y + r - 1: odd row y - 1, even row y, odd row y.
     const size_t phase = (r != 1) * 2 + (s != 1);
@@ -55,12 +56,17 @@ struct ConvPatternPadded {
   }
 };
 
-// Vectors of places of a tile: four taps of each stay in registers, beside the sums and weights of
-// a kernel or two.
-constexpr size_t ConvPatternVectors(size_t registers) { return registers >= 32 ? 4 : 2; }
+// Whether a kernel holds all nine taps of an input channel in registers, or four.
+constexpr bool ConvPatternHoldsNine(size_t registers) { return registers >= 32; }
 
-// The widest tile: four vectors of sixteen floats.
-constexpr size_t kConvPatternWidest = 64;
+// Vectors of places of a tile: as many as there are registers for, beside the sums and weights of a
+// kernel or two.
+constexpr size_t ConvPatternVectors(size_t registers) {
+  return ConvPatternHoldsNine(registers) ? 3 : 2;
+}
+
+// The widest tile: three vectors of sixteen floats.
+constexpr size_t kConvPatternWidest = 48;
 
 }  // namespace
 }  // namespace sparsenas

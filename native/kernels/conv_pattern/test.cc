@@ -11,14 +11,18 @@ void TestProblem(const Kernel<ConvPatternArgs>& kernel, const ConvProblem& probl
   const Guard guard = shape.guard;
   const ConvPatternWeights packed = PackConvPattern(problem.rows, problem.bias.data(), shape.height,
                                                     shape.width, shape.stride, kernel.isa);
-  const GuardedArray<uint32_t> groups_of(packed.groups_of, guard);
+  const GuardedArray<uint32_t> runs_of(packed.runs_of, guard);
+  const GuardedArray<ConvPatternRun> runs(packed.runs, guard);
   const GuardedArray<ConvPatternGroup> groups(packed.groups, guard);
+  const GuardedArray<ConvPatternFour> fours(packed.fours, guard);
   const GuardedArray<ConvPatternKernel> kernels(packed.kernels, guard);
   const GuardedArray<float> bias(packed.bias, guard);
   ConvPatternArgs args;
   packed.Fill(args);
-  args.groups_of = groups_of.data();
+  args.runs_of = runs_of.data();
+  args.runs = runs.data();
   args.groups = groups.data();
+  args.fours = fours.data();
   args.kernels = kernels.data();
   args.bias = bias.data();
   problem.Check(kernel, args,
@@ -26,14 +30,25 @@ void TestProblem(const Kernel<ConvPatternArgs>& kernel, const ConvProblem& probl
                                          shape.out_channels, shape.stride));
 }
 
-void TestRefusals() {}
+void TestRefusals() {
+  const float bias = 0, value[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+  const auto pack = [&](const std::vector<uint32_t>& column) {
+    const auto count = static_cast<uint32_t>(column.size());
+    const SparseRows rows = {1, 9, column.size(), &count, column.data(), value};
+    PackConvPattern(rows, &bias, 4, 4, 1, Isa::kScalar);
+  };
+  ExpectFails("at most 3 nonzeros besides the centre", [&] { pack({0, 1, 2, 3}); });
+  ExpectFails("from input channel 0 to output channel 0", [&] { pack({0, 1, 2, 3, 4}); });
+  pack({0, 1, 2});
+  pack({4, 5, 6, 7});
+}
 
 }  // namespace
 
 int main() {
   TestRefusals();
   ForEachKernel(ConvPatternKernels(), [](const auto& kernel) {
-    ForEachConvProblem({3}, 4, [&](const ConvProblem& problem) { TestProblem(kernel, problem); });
+    ForEachConvProblem({3}, 3, [&](const ConvProblem& problem) { TestProblem(kernel, problem); });
   });
   return Report();
 }
