@@ -94,7 +94,8 @@ class NineTaps {
       const V (&x)[kConvTaps][kVectors], const ConvPatternKernel* kernel, size_t kernels,
       float* sums) {
     constexpr uint32_t kBits = ConvPatternBits(kPattern);
-    do {
+#pragma GCC unroll 1
+    for (; kernels > 0; --kernels, ++kernel) {
       float* row = sums + kernel->row * kWidth;
       V sum[kVectors];
 #pragma GCC unroll 4
@@ -102,8 +103,7 @@ class NineTaps {
       AddTaps<kBits>(x, V::LoadFour(kernel->weight), sum);
 #pragma GCC unroll 4
       for (size_t u = 0; u < kVectors; ++u) sum[u].Store(row + u * V::kLanes);
-      ++kernel;
-    } while (--kernels > 0);
+    }
     return kernel;
   }
 
