@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from sparsenas import __version__, native
+from sparsenas.bench.machine import cores_of
 from sparsenas.bench.peers.contest import Entrant, Note, Variant, enter, prepare, take_turns
-from sparsenas.bench.peers.process import ENGINES, OURS, PEERS, EngineError, find_python
+from sparsenas.bench.peers.process import ENGINES, OURS, PEERS, find_pythons
 from sparsenas.errors import UserError
 from sparsenas.networks.catalog import REFERENCES
 
@@ -78,7 +79,7 @@ def bench_networks(
         UserError: where the machine lacks the cores, none of the networks has one of the patterns, or a
             package is missing that writes models for a peer.
     """
-    cores = _cores(threads, core)
+    cores = cores_of(threads, core)
     asked_of = {name: list(variants(name, sparsities, patterns, **settings)) for name in networks}
     total = sum(map(len, asked_of.values()))
     if not total:
@@ -87,7 +88,7 @@ def bench_networks(
             f"None of {', '.join(networks)} has zeros in pattern {' or '.join(patterns)}; "
             f"there are: {', '.join(known)}."
         )
-    pythons = {OURS: Path(sys.executable)} | _pythons(peers, note)
+    pythons = {OURS: Path(sys.executable)} | find_pythons(peers, note)
     done, records, peaks = 0, [], []
 
     def begin(variant: Variant) -> None:
@@ -134,31 +135,6 @@ def _bench_network(
                 records += [_record(one, len(cores)) for one in entrants if one in finished]
                 twin = [one for one in twin if one in finished]
         return [_record(one, len(cores)) for one in twin] + records
-
-
-def _cores(threads: int, core: int | None) -> list[int]:
-    """Returns as many cores as threads, up to the one given or the last."""
-    with native.pinned(core) as last:
-        if last is None:
-            return [0] * threads  # Where nothing is kept on a core.
-    allowed = sorted(os.sched_getaffinity(0))
-    allowed = allowed[: allowed.index(last) + 1]
-    if not 1 <= threads <= len(allowed):
-        raise UserError(
-            f"`threads` must be from 1 to {len(allowed)}, the cores up to core {last}, found {threads}."
-        )
-    return allowed[-threads:]
-
-
-def _pythons(engines: Sequence[str], note: Note) -> dict[str, Path]:
-    """Returns the Python that each engine is installed for, and notes the ones that are not."""
-    found = {}
-    for engine in engines:
-        try:
-            found[engine] = find_python(engine)
-        except EngineError as error:
-            note(str(error))
-    return found
 
 
 def _peak_gflops(core: int) -> float:
