@@ -35,7 +35,8 @@ CLASSIFIER = ((1024, 1000), (1280, 1000))
 
 OPS = ("conv1x1", "conv", "depthwise", "conv_hwc", "fully_connected")
 SPARSITIES = (0.7, 0.8, 0.9, 0.95)
-# Useful operations of a layer that more threads must be faster at: waking them takes as long as a smaller one.
+# Useful operations of a layer that more threads must be faster at: for a smaller one, waking them may take
+# as long as it.
 SHARED_FLOP = 20e6
 # Longer than the threads of a model wait busily for more work.
 _SETTLE_SECONDS = 0.001

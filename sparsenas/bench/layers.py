@@ -78,8 +78,8 @@ def _pixels(layer: Layer, sources: Sequence[int]) -> tuple[Layer, ...]:
     own = sum(source != IMAGE for source in sources)  # They come after these layers.
     side = max(layer.out_height, layer.out_width)
     one = {"c_in": layer.c_out, "c_out": layer.c_out, "kernel": 1}
+    # Strides that differ keep engines from computing the same pixel once for all.
     pixels = [
-        # Strides that differ keep engines from computing the same pixel once for all.
         Layer(
             name=f"pixel{i}",
             op="max_pool",
@@ -88,7 +88,7 @@ def _pixels(layer: Layer, sources: Sequence[int]) -> tuple[Layer, ...]:
             width=layer.out_width,
             stride=side + i,
             **one,
-        )  # fmt: skip
+        )
         for i, source in enumerate(sources)
     ]
     sums, last = [], own
@@ -135,8 +135,8 @@ def bench_layers(
         "network", as the copies take turns in it. A peer has no `isa` and no `kernel_name` that it tells.
 
     Raises:
-        UserError: where the machine lacks the instruction set or the core, or a package is missing that writes
-            models for a peer.
+        UserError: where the machine lacks the instruction set or the core, or a package is missing that
+            writes models for a peer.
     """
     layers = [layer for op in ops for layer in layers_of(op)]
     cores = cores_of(1, core)

@@ -43,10 +43,10 @@ class Options:
         isa: the instruction set; the best of this machine if left out. `neon` counts instructions under an
             emulator and models cycles; `wasm128` and `wasm_relaxed` run in node.
         sparsity: fractions of zeros, such as `0.8 0.9`.
-        threads: also measure with so many threads on as many cores, such as `2` or `2,4`; one thread is always
-            among them, in the same rounds.
-        peers: compare dense 1x1, 3x3 and depthwise convolutions with these engines instead, each by what a layer
-            adds to a run of several. `make peers` installs the engines; one that is missing is left out.
+        threads: also measure with so many threads on as many cores, such as `2` or `2,4`, in the same rounds
+            as one thread.
+        peers: compare dense 1x1, 3x3 and depthwise convolutions with these engines instead, each by what a
+            layer adds to a run of several. `make peers` installs the engines; a missing one is left out.
         json: also write every figure to this file.
         plot: also draw a roofline of one thread, an SVG file.
         core: the (last) processor core to run on; the machine's last one if left out.
@@ -183,8 +183,8 @@ def _print_scaling(terminal: Console, result: dict) -> None:
         ]
         terminal.print(
             table(
-                f"{threads} threads over one, layers of at least {SHARED_FLOP / 1e6:.0f} MFLOP of useful work at "
-                "all sparsities; geometric means",
+                f"{threads} threads over one, layers of at least {SHARED_FLOP / 1e6:.0f} MFLOP of useful "
+                "work at all sparsities; geometric means",
                 ("kernel", "layers", "speed-up", "least"),
                 rows,
             )

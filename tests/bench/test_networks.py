@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_a_crowded_core_is_said():
             return Timing(np.full(times, 2e-3), np.full(times, 1e-3))
 
     (variant,) = variants("mobilenet_v1", (0,), (), **SMALL)
-    entrant = contest.Entrant(OURS, variant, Crowded(), difference=0.0, runs=3)
+    entrant = contest.Entrant(OURS, variant, Path("model.snas"), 1, Crowded(), difference=0.0, runs=3)
     notes = []
     assert contest.take_turns([entrant], 2, notes.append, one_core=True) == [entrant]
     # What the core gave it, not what passed.

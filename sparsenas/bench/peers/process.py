@@ -139,13 +139,13 @@ class Worker:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
-    def compute(self, image: Path, outputs: Path) -> np.ndarray:
-        """Returns the outputs of an image: float32 [outputs]. Both go through files, .npy."""
-        self._ask({"compute": str(image), "to": str(outputs)})
+    def compute(self, images: Path, outputs: Path) -> np.ndarray:
+        """Returns the outputs of images: float32 [N * outputs]. Both go through files, .npy."""
+        self._ask({"compute": str(images), "to": str(outputs)})
         return np.load(outputs, allow_pickle=False)
 
     def run(self, times: int) -> Timing:
-        """Runs so many times on the last image."""
+        """Runs so many times on the last images."""
         answer = self._ask({"run": times})
         return Timing(np.array(answer["seconds"]), np.array(answer["core_seconds"]))
 
