@@ -194,7 +194,7 @@ def take_turns(entrants: Sequence[Entrant], rounds: int, note: Note, *, one_core
     if shares and np.mean(shares) < _OWN_SHARE:
         note(
             f"{left[-1].variant.name}: something else had the core for {1 - np.mean(shares):.0%} of the "
-            f"time, {'which is left out' if one_core else 'and what it took counts'}; expect shorter times on a "
-            "quiet machine"
+            f"time, {'which is left out' if one_core else 'and what it took counts'}; expect shorter times "
+            "on a quiet machine"
         )
     return left
