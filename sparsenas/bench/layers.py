@@ -57,10 +57,10 @@ def models_of(layer: Layer) -> Models:
     if (layer.c_in, layer.height, layer.width) == (layer.c_out, layer.out_height, layer.out_width):
         return {"one": _chain(layer, 1), "many": _chain(layer, many)}
     return {
-        "one": _side_by_side(layer, 1),
-        "many": _side_by_side(layer, many),
-        "one pixel": _pixels(layer, [IMAGE]),
-        "many pixels": _pixels(layer, [IMAGE] * many),
+        "one": _side_by_side(layer, 1, computed=True),
+        "many": _side_by_side(layer, many, computed=True),
+        "one pixel": _side_by_side(layer, 1, computed=False),
+        "many pixels": _side_by_side(layer, many, computed=False),
     }
 
 
@@ -68,34 +68,37 @@ def _chain(layer: Layer, copies: int) -> tuple[Layer, ...]:
     return tuple(replace(layer, name=f"copy{i}", inputs=(i - 1,)) for i in range(copies))
 
 
-def _side_by_side(layer: Layer, copies: int) -> tuple[Layer, ...]:
-    beside = tuple(replace(layer, name=f"copy{i}", inputs=(IMAGE,)) for i in range(copies))
-    return beside + _pixels(layer, range(copies))
+def _side_by_side(layer: Layer, copies: int, *, computed: bool) -> tuple[Layer, ...]:
+    """Returns copies that read the image, and what adds up one pixel of the output of each.
 
+    Each output is done with before the next one is computed, so that they can share memory.
 
-def _pixels(layer: Layer, sources: Sequence[int]) -> tuple[Layer, ...]:
-    """Returns layers that take one pixel of each output, a stride of its size or more, and add them up."""
-    own = sum(source != IMAGE for source in sources)  # They come after these layers.
-    side = max(layer.out_height, layer.out_width)
-    one = {"c_in": layer.c_out, "c_out": layer.c_out, "kernel": 1}
-    # Strides that differ keep engines from computing the same pixel once for all.
-    pixels = [
-        Layer(
-            name=f"pixel{i}",
-            op="max_pool",
-            inputs=(source,),
-            height=layer.out_height,
-            width=layer.out_width,
-            stride=side + i,
-            **one,
-        )
-        for i, source in enumerate(sources)
-    ]
-    sums, last = [], own
-    for i in range(1, len(sources)):
-        sums.append(Layer(name=f"sum{i}", op="add", inputs=(last, own + i), height=1, width=1, **one))
-        last = own + len(sources) + i - 1
-    return (*pixels, *sums)
+    Args:
+        computed: whether there are copies, otherwise the image stands for each output.
+    """
+    layers: list[Layer] = []
+
+    def added(one: Layer) -> int:
+        layers.append(one)
+        return len(layers) - 1
+
+    pixel = Layer(
+        name="pixel", op="max_pool", inputs=(IMAGE,), c_in=layer.c_out, c_out=layer.c_out,
+        height=layer.out_height, width=layer.out_width,
+    )  # fmt: skip
+    sum_so_far = None
+    for i in range(copies):
+        output = added(replace(layer, name=f"copy{i}", inputs=(IMAGE,))) if computed else IMAGE
+        # One pixel is left by a stride of the image's size. Strides that differ keep engines from computing
+        # the same pixel once for all.
+        stride = max(layer.out_height, layer.out_width) + i
+        corner = added(replace(pixel, name=f"pixel{i}", inputs=(output,), stride=stride))
+        if sum_so_far is None:
+            sum_so_far = corner
+        else:
+            inputs = (sum_so_far, corner)
+            sum_so_far = added(replace(pixel, name=f"sum{i}", op="add", inputs=inputs, height=1, width=1))
+    return tuple(layers)
 
 
 def added_us(visits: Mapping[str, Sequence[float]]) -> float:

@@ -36,8 +36,7 @@ Engine = Callable[[str, int], Callable[[np.ndarray], Compute]]
 def sparsenas(path: str, threads: int) -> Callable[[np.ndarray], Compute]:
     from sparsenas import native
 
-    model = native.Model.open(path, threads=threads)
-    return lambda image: lambda: model.run(image)
+    return native.Model.open(path, threads=threads).prepared
 
 
 def onnxruntime(path: str, threads: int) -> Callable[[np.ndarray], Compute]:
