@@ -5,7 +5,7 @@ The only file that imports `_native`.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,10 +187,17 @@ class Model:
         Returns:
             float32 [N, outputs].
         """
+        return self.prepared(images)()
+
+    def prepared(self, images: np.ndarray) -> Callable[[], np.ndarray]:
+        """Returns what computes the outputs of images whenever it is called, see `run`.
+
+        The images are checked and laid out as the model reads them once. They must not change.
+        """
         self._check(images)
         if self._model.input_layout == "chw":
             images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        return self._model.run(images)
+        return lambda: self._model.run(images)
 
     def measure(self, repeats: int) -> np.ndarray:
         """Returns the seconds of each of `repeats` runs on one image, after a warm-up: float64 [repeats]."""

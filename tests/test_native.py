@@ -407,6 +407,20 @@ def test_wrong_images_are_refused(images, message):
         native.Model.open(GOLDEN / "tiny_v1.snas").run(images)
 
 
+@pytest.mark.parametrize(("op", "kernel"), [("conv_hwc", 3), ("conv1x1", 1)])
+def test_prepared_images_give_the_same_whenever_asked(op, kernel):
+    # The first operator decides how images are laid out.
+    layer = Layer(name="layer", op=op, inputs=(-1,), c_in=3, c_out=4, height=5, width=6, kernel=kernel)
+    model = native.Model.from_bytes(to_bytes(random_network([layer], seed=0)))
+    images = np.random.default_rng(0).random((3, 5, 6, 3), np.float32)
+    run = model.prepared(images)
+    np.testing.assert_array_equal(run(), model.run(images))
+    # One after the other, each as if it were alone.
+    np.testing.assert_array_equal(run(), np.concatenate([model.run(image[None]) for image in images]))
+    with pytest.raises(UserError, match="found float64"):
+        model.prepared(images.astype(np.float64))
+
+
 def test_no_images_give_no_outputs():
     model = native.Model.open(GOLDEN / "tiny_v1.snas")
     assert model.run(np.zeros((0, 9, 7, 3), np.float32)).shape == (0, 5)

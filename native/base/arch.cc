@@ -74,7 +74,11 @@ std::string FindCpuName() {
   return text.substr(first, text.find_last_not_of(' ') - first + 1);
 }
 #elif defined(__aarch64__)
+#if defined(SPARSENAS_WITHOUT_SCALAR)
+std::vector<Isa> FindIsas() { return {Isa::kNeon}; }
+#else
 std::vector<Isa> FindIsas() { return {Isa::kNeon, Isa::kScalar}; }
+#endif
 
 // Arm processors have numbers only; the first core's, from Linux.
 std::string FindCpuName() {

@@ -23,7 +23,8 @@ constexpr bool Runs(Isa machine, Isa code) {
   return code == machine || code == Isa::kScalar || (machine == Isa::kAvx512 && code == Isa::kAvx2);
 }
 
-// The instruction sets of this machine, the fastest first, `kScalar` last.
+// The instruction sets of this machine, the fastest first, `kScalar` last. A program for arm64
+// devices, which all have NEON, goes without scalar code where SPARSENAS_WITHOUT_SCALAR is defined.
 const std::vector<Isa>& MachineIsas();
 
 // The instruction set called `name`; Fails if there is none or if this machine lacks it, listing

@@ -30,7 +30,11 @@ Loop LoopOf(Isa isa) {
   if (isa == Isa::kWasm128) return MultiplyAddWasm128;
 #endif
   (void)isa;
+#if defined(SPARSENAS_WITHOUT_SCALAR)
+  return nullptr;  // For an instruction set that the program does not have.
+#else
   return MultiplyAddScalar;
+#endif
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ struct Kernel {
   void (*run)(const Args&);
 };
 
-// Every implementation of an operator, the fastest first. The last one is scalar.
+// Every implementation of an operator, the fastest first. The last one is scalar, but
+// for programs that go without (base/arch.h).
 template <class Args>
 struct KernelList {
   const Kernel<Args>* first;

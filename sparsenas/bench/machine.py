@@ -3,11 +3,12 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from sparsenas import native
+from sparsenas.errors import UserError
 
 _VARIABLE = "SPARSENAS_ISA"
 
@@ -32,6 +33,38 @@ def instruction_set(isa: str | None) -> Iterator[str]:
             os.environ.pop(_VARIABLE, None)
         else:
             os.environ[_VARIABLE] = before
+
+
+def cores_of(threads: int, core: int | None) -> list[int]:
+    """Returns as many cores as threads, up to the one given or the last.
+
+    Raises:
+        UserError: where there are fewer.
+    """
+    with native.pinned(core) as last:
+        if last is None:
+            return [0] * threads  # Where nothing is kept on a core.
+    allowed = sorted(os.sched_getaffinity(0))
+    allowed = allowed[: allowed.index(last) + 1]
+    if not 1 <= threads <= len(allowed):
+        raise UserError(
+            f"`threads` must be from 1 to {len(allowed)}, the cores up to core {last}, found {threads}."
+        )
+    return allowed[-threads:]
+
+
+@contextlib.contextmanager
+def on_cores(cores: Sequence[int]) -> Iterator[None]:
+    """Keeps the calling thread, and what it starts, on some cores inside a `with`."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def copy_gbytes(size: int, *, repeats: int = 15) -> float:

@@ -52,12 +52,12 @@ def _operations(record: Mapping) -> float:
 def roofline_svg(
     result: Mapping, bandwidths: Mapping[str, float], *, width: int = 860, height: int = 500
 ) -> str:
-    """Returns the picture of what `bench_kernels` measured with hot caches.
+    """Returns the picture of what `bench_kernels` measured on one thread with hot caches.
 
     Args:
         bandwidths: 10^9 bytes per second that the core copies, by what from ("memory").
     """
-    records = [record for record in result["records"] if record["cache"] == "hot"]
+    records = [record for record in result["records"] if (record["cache"], record["threads"]) == ("hot", 1)]
     peak = result["machine"]["peak_gflops"]
     intensities = [_operations(record) / least_bytes(record) for record in records]
     rates = [record["useful_gflops"] for record in records]

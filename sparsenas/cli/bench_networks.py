@@ -1,6 +1,7 @@
 """sparsenas bench networks: whole networks beside other engines."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from rich.table import Table
 from sparsenas import files
 from sparsenas.bench.networks import NETWORKS, PATTERNS, SPARSITIES, Row, bench_networks, summarize
 from sparsenas.bench.peers.process import OURS, PEERS
-from sparsenas.cli.parse import parse
+from sparsenas.cli.parse import Counts, parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
 
@@ -24,8 +25,8 @@ Peer = Literal["onnxruntime", "openvino", "litert", "deepsparse"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measures reference networks with random weights, in float32 and one image at a time, beside other
-    engines with the same weights. `make peers` installs the engines; one that is missing is left out.
+    """Measures reference networks with random weights, in float32, beside other engines with the same
+    weights. `make peers` installs the engines; one that is missing is left out.
 
     Attributes:
         network: only these networks.
@@ -35,7 +36,9 @@ class Options:
             sparsity, an eighth of the weights (Ma et al., 2020). Patterns that a network does not have are
             passed over.
         peers: only these engines; none if nothing follows.
-        threads: how many share a layer, on as many cores.
+        threads: also measure with so many threads on as many cores, such as `2` or `2,4`, in the same rounds
+            as one thread.
+        batch: how many images a peer is given at a time; ours runs as many one after the other.
         json: also write every figure to this file.
         core: the (last) processor core to run on; the machine's last one if left out.
         rounds: how often each engine takes its turn; a time is the median over turns.
@@ -45,7 +48,8 @@ class Options:
     sparsity: tuple[float, ...] = SPARSITIES
     pattern: tuple[Pattern, ...] = PATTERNS
     peers: tuple[Peer, ...] = PEERS
-    threads: int = 1
+    threads: Counts = (1,)
+    batch: int = 1
     json: Path | None = None
     core: int | None = None
     rounds: int = 15
@@ -62,12 +66,15 @@ def main(args: list[str]) -> None:
             patterns=options.pattern,
             peers=options.peers,
             threads=options.threads,
+            batch=options.batch,
             core=options.core,
             rounds=options.rounds,
             report=update,
             note=lambda line: terminal.print(line, markup=False),
         )
-    terminal.print(_table(result, options))
+    rows = summarize(result["records"])
+    terminal.print(_table(rows, result["machine"], options))
+    terminal.print(_files(rows))
     if options.json:
         files.write(options.json, json.dumps(result, indent=1) + "\n")
         terminal.print(f"Wrote {options.json}")
@@ -79,32 +86,61 @@ def _check(options: Options) -> None:
     for name in ("network", "sparsity", "pattern"):
         if not getattr(options, name):
             raise UserError(f"`--{name}` must name at least one, found none.")
-    for name in ("threads", "rounds"):
-        if getattr(options, name) < 1:
-            raise UserError(f"`--{name}` must be at least 1, found {getattr(options, name)}.")
+    counts = {"threads": min(options.threads, default=1), "batch": options.batch, "rounds": options.rounds}
+    for name, least in counts.items():
+        if least < 1:
+            raise UserError(f"`--{name}` must be at least 1, found {least}.")
 
 
-def _table(result: dict, options: Options) -> Table:
-    rows = summarize(result["records"])
+def _table(rows: Sequence[Row], machine: dict, options: Options) -> Table:
     engines = [engine for engine in (OURS, *PEERS) if any(engine in row.ms for row in rows)]
-    machine, threads = result["machine"], options.threads
+    scaled = any(row.threads > 1 for row in rows)
 
     def cells(row: Row) -> tuple[str, ...]:
-        zeros = f"{row.sparsity:.3g}" if row.sparsity else "0"
-        times = (f"{row.ms[engine]:.2f}" if engine in row.ms else "-" for engine in engines)
-        speedups = (row.over_dense, row.over_dense_peers, row.over_peers)
+        speedups = [row.over_dense, row.over_dense_peers, row.over_peers]
         return (
-            row.network,
-            row.pattern,
-            zeros,
-            *times,
-            *("-" if speedup is None else f"{speedup:.2f}x" for speedup in speedups),
+            *_names(row),
+            *([str(row.threads)] if scaled else []),
+            *(_number(row.ms.get(engine), ".2f") for engine in engines),
+            *(_number(speedup, ".2f", "x") for speedup in speedups),
+            *([_number(row.over_one_thread, ".2f", "x")] if scaled else []),
         )
 
+    what = [
+        f"{machine['cpu']}, {machine['isa']}",
+        *([] if scaled else ["one thread"]),
+        f"milliseconds{' of an image' if options.batch > 1 else ''}, medians of {options.rounds} rounds",
+        "how much faster ours is than its own dense twin, than the fastest peer that computes with zeros "
+        f"too, {'' if scaled else 'and '}than the fastest{', and than on one thread' if scaled else ''}",
+    ]
+    if options.batch > 1:
+        what.append(f"peers get {options.batch} images at a time, ours computes them one after the other")
     return table(
-        f"{machine['cpu']}, {machine['isa']}; {threads} thread{'s' * (threads > 1)}; milliseconds, medians "
-        f"of {options.rounds} rounds; how much faster ours is than its own dense twin, than the fastest peer "
-        "that computes with zeros too, and than the fastest",
-        ("network", "pattern", "zeros", *engines, "own dense", "dense peer", "any peer"),
+        "; ".join(what),
+        (
+            *("network", "pattern", "zeros", *(["threads"] if scaled else [])),
+            *engines,
+            *("own dense", "dense peer", "any peer", *(["one thread"] if scaled else [])),
+        ),
         [cells(row) for row in rows],
     )
+
+
+def _files(rows: Sequence[Row]) -> Table:
+    return table(
+        "Our model files: milliseconds to open one, on one thread, and 2^20 bytes",
+        ("network", "pattern", "zeros", "ms", "MB"),
+        [
+            (*_names(row), f"{row.load_ms:.2f}", f"{row.file_mb:.2f}")
+            for row in rows
+            if row.threads == 1 and row.load_ms is not None
+        ],
+    )
+
+
+def _names(row: Row) -> tuple[str, str, str]:
+    return row.network, row.pattern, f"{row.sparsity:.3g}" if row.sparsity else "0"
+
+
+def _number(value: float | None, form: str, unit: str = "") -> str:
+    return "-" if value is None else f"{value:{form}}{unit}"

@@ -2,13 +2,30 @@
 
 import contextlib
 import io
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
 
 from sparsenas.errors import UserError
 
 T = TypeVar("T")
+
+
+def _whole_numbers(args: list[str]) -> tuple[int, ...]:
+    return tuple(int(number) for arg in args for number in arg.split(","))
+
+
+Counts = Annotated[
+    tuple[int, ...],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="N[,N...]",
+        instance_from_str=_whole_numbers,
+        is_instance=lambda value: isinstance(value, tuple) and all(isinstance(n, int) for n in value),
+        str_from_instance=lambda value: [",".join(map(str, value))],
+    ),
+]
+"""Whole numbers, with commas or spaces between them."""
 
 
 def parse(options: type[T], args: list[str], *, command: str, default: T | None = None) -> T:

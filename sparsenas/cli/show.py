@@ -53,7 +53,7 @@ class TerminalProgress:
 def console() -> Console:
     """Returns where a command prints; a pipe or a file gets lines wide enough for any table."""
     found = Console(highlight=False, soft_wrap=True)
-    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=140)
+    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=170)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -1,6 +1,6 @@
 """ONNX, for other engines: dense tensors, operator set 13, so that older ones read it too.
 
-The input is `image`, float32 [1, C, H, W], the output `outputs`, [1, D] or [1, D, H, W].
+The input is `image`, float32 [N, C, H, W], the output `outputs`, [N, D] or [N, D, H, W].
 """
 
 from typing import TYPE_CHECKING
@@ -19,14 +19,17 @@ OPSET, IR_VERSION = 13, 7
 INPUT, OUTPUT = "image", "outputs"
 
 
-def to_onnx(network: Network) -> bytes:
+def to_onnx(network: Network, *, batch: int = 1) -> bytes:
     """Returns an ONNX model of a network.
+
+    Args:
+        batch: N, how many images it takes at a time.
 
     Raises:
         UserError: where the package onnx is missing.
     """
     onnx = optional_import("onnx", "onnx")
-    return _Graph(onnx, network).model().SerializeToString()
+    return _Graph(onnx, network).model(batch).SerializeToString()
 
 
 class _Graph:
@@ -42,18 +45,18 @@ class _Graph:
             last = i == len(network.layers) - 1
             self._outputs[i] = self._layer(i, layer, weights, OUTPUT if last else layer.name)
 
-    def model(self) -> "onnx.ModelProto":
+    def model(self, batch: int) -> "onnx.ModelProto":
         helper, network = self._onnx.helper, self._network
         height, width, channels = network.image
         last = network.layers[-1]
-        shape = [1, last.c_out]
+        shape = [batch, last.c_out]
         if network.vectors_from == len(network.layers):
             shape += [last.out_height, last.out_width]
         number = self._onnx.TensorProto.FLOAT
         graph = helper.make_graph(
             self._nodes,
             "network",
-            [helper.make_tensor_value_info(INPUT, number, [1, channels, height, width])],
+            [helper.make_tensor_value_info(INPUT, number, [batch, channels, height, width])],
             [helper.make_tensor_value_info(OUTPUT, number, shape)],
             list(self._constants.values()),
         )

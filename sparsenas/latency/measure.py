@@ -90,11 +90,15 @@ def measure(
     return corrected(table, sums, us[len(layers) :])
 
 
-def timed_layer(layer: Layer, *, seed: int, copies: int = _COPIES) -> Timed:
-    """Returns a model of copies of one layer with random weights, ready to be visited."""
+def timed_layer(layer: Layer, *, seed: int, copies: int = _COPIES, threads: int = 1) -> Timed:
+    """Returns a model of copies of one layer with random weights, ready to be visited.
+
+    Args:
+        threads: how many share the layer, on the cores that the calling thread may run on now.
+    """
     inputs = (IMAGE,) * (2 if layer.op == "add" else 1)
     layers = [replace(layer, name=f"copy{i}", inputs=inputs) for i in range(copies)]
-    return _timed(to_bytes(random_network(layers, seed=seed)), copies=copies)
+    return _timed(to_bytes(random_network(layers, seed=seed)), copies=copies, threads=threads)
 
 
 def interleaved(models: Sequence[bytes], settings: MeasureSettings) -> np.ndarray:
@@ -108,8 +112,8 @@ def interleaved(models: Sequence[bytes], settings: MeasureSettings) -> np.ndarra
         return np.median(list(_rounds(timed, settings.rounds, None)), axis=0) / 1e3
 
 
-def _timed(model: bytes, *, copies: int) -> Timed:
-    loaded = native.Model.from_bytes(model)
+def _timed(model: bytes, *, copies: int, threads: int = 1) -> Timed:
+    loaded = native.Model.from_bytes(model, threads=threads)
     once_us = float(np.median(loaded.measure(5))) * 1e6
     return Timed(loaded, copies, max(5, round(_VISIT_US / max(once_us, 1e-3))))
 

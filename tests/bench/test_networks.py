@@ -2,13 +2,13 @@
 
 import importlib.util
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sparsenas.bench import networks
 from sparsenas.bench.networks import bench_networks, summarize, variants
-from sparsenas.bench.peers import contest
+from sparsenas.bench.peers import contest, process
 from sparsenas.bench.peers.process import OURS, EngineError, Timing
 from sparsenas.errors import UserError
 
@@ -16,7 +16,7 @@ from sparsenas.errors import UserError
 MACHINE = {"cpu", "isa", "cores", "peak_gflops", "l1d_bytes", "l2_bytes"}
 FIELDS = {
     "network", "sparsity", "pattern", "engine", "engine_version", "threads", "ms", "peak_memory_mb",
-    "max_abs_difference",
+    "max_abs_difference", "batch", "load_ms", "file_mb", "speedup_over_one_thread",
 }  # fmt: skip
 SMALL = {"width": 0.25, "side": 32, "classes": 10}
 PEERS = [
@@ -60,10 +60,37 @@ def test_a_run_has_the_fields_that_versions_are_compared_by():
         assert set(record) == FIELDS
         assert record["ms"] > 0
         assert record["max_abs_difference"] < 1e-4
-        assert record["threads"] == 1
+        assert (record["threads"], record["batch"], record["speedup_over_one_thread"]) == (1, 1, 1.0)
+        assert record["file_mb"] > 0
+        assert (record["load_ms"] is None) == (record["engine"] != OURS)
     for row in summarize(result["records"]):
         assert list(row.ms) == engines
         assert row.over_dense > 0
+        assert row.load_ms > 0
+    # A model of mostly zeros is a smaller file for us, and as large a one for an engine of dense tensors.
+    sizes = {(one["engine"], one["pattern"]): one["file_mb"] for one in result["records"]}
+    assert sizes[OURS, "unstructured"] < 0.6 * sizes[OURS, "dense"]
+    if "onnxruntime" in PEERS:
+        assert sizes["onnxruntime", "unstructured"] == sizes["onnxruntime", "dense"]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_each_engine_takes_turns_with_itself_on_several_threads():
+    result = small_bench(sparsities=[0], peers=PEERS, threads=[2])
+    found = [(one["engine"], one["threads"]) for one in result["records"]]
+    assert sorted(found) == sorted((engine, threads) for engine in [OURS, *PEERS] for threads in (1, 2))
+    one, two = summarize(result["records"])
+    assert (one.threads, two.threads) == (1, 2)
+    assert one.over_one_thread == 1
+    assert two.over_one_thread == pytest.approx(one.ms[OURS] / two.ms[OURS])
+
+
+def test_a_batch_is_computed_by_all_and_a_time_is_that_of_an_image():
+    notes = []
+    result = small_bench(sparsities=[0], peers=PEERS, batch=3, note=notes.append)
+    # What engines compute is compared for each image.
+    assert [one["engine"] for one in result["records"]] == [OURS, *PEERS], notes
+    assert {one["batch"] for one in result["records"]} == {3}
 
 
 def test_our_dense_twin_is_always_measured():
@@ -76,7 +103,10 @@ def test_our_dense_twin_is_always_measured():
 def test_speedups_are_over_the_fastest():
     def record(sparsity, engine, ms):
         pattern = "unstructured" if sparsity else "dense"
-        return {"network": "n", "sparsity": sparsity, "pattern": pattern, "engine": engine, "ms": ms}
+        return {
+            "network": "n", "sparsity": sparsity, "pattern": pattern, "threads": 1, "engine": engine,
+            "ms": ms,
+        }  # fmt: skip
 
     dense, sparse = summarize([
         record(0.0, OURS, 6.0), record(0.0, "openvino", 3.0),
@@ -93,7 +123,7 @@ def test_a_missing_engine_is_one_line_and_the_others_go_on(monkeypatch):
     def missing(engine):
         raise EngineError(f"{engine} is left out, it is not installed: `make peers`")
 
-    monkeypatch.setattr(networks, "find_python", missing)
+    monkeypatch.setattr(process, "find_python", missing)
     notes = []
     result = small_bench(sparsities=[0], peers=["deepsparse", "openvino"], note=notes.append)
     assert [one["engine"] for one in result["records"]] == [OURS]
@@ -115,7 +145,7 @@ def test_a_crowded_core_is_said():
             return Timing(np.full(times, 2e-3), np.full(times, 1e-3))
 
     (variant,) = variants("mobilenet_v1", (0,), (), **SMALL)
-    entrant = contest.Entrant(OURS, variant, Crowded(), difference=0.0, runs=3)
+    entrant = contest.Entrant(OURS, variant, Path("model.snas"), 1, Crowded(), difference=0.0, runs=3)
     notes = []
     assert contest.take_turns([entrant], 2, notes.append, one_core=True) == [entrant]
     # What the core gave it, not what passed.
@@ -132,4 +162,4 @@ def test_what_cannot_be_measured_is_refused():
         bench_networks(networks=["resnet18"], sparsities=[0.9], patterns=["published"])
     many = len(os.sched_getaffinity(0)) + 1
     with pytest.raises(UserError, match=f"`threads` must be from 1 to {many - 1}, .* found {many}"):
-        small_bench(threads=many)
+        small_bench(threads=[many])

@@ -4,12 +4,12 @@ import xml.etree.ElementTree
 from sparsenas.bench.roofline import least_bytes, roofline_svg
 
 
-def record(pattern, sparsity, *, cache="hot", rate=20.0):
+def record(pattern, sparsity, *, cache="hot", threads=1, rate=20.0):
     return {
         "op": "conv1x1", "pattern": pattern, "c_in": 64, "c_out": 64, "height": 28, "width": 28, "kernel": 1,
         "stride": 1, "sparsity": sparsity, "isa": "avx2", "kernel_name": f"conv1x1_{pattern}_avx2",
         "us": 2e-3 * 64 * 64 * (1 - sparsity) * 784 / rate, "useful_gflops": rate,
-        "fraction_of_peak": rate / 100, "cache": cache,
+        "fraction_of_peak": rate / 100, "cache": cache, "threads": threads,
     }  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def test_each_hot_record_is_a_mark_that_says_what_it_is():
     records = [record(pattern, 0.0 if pattern == "dense" else 0.9) for pattern in patterns]
     result = {
         "machine": {"cpu": "a & b", "isa": "avx2", "peak_gflops": 100.0},
-        "records": [*records, record("dense", 0.0, cache="cold")],
+        "records": [*records, record("dense", 0.0, cache="cold"), record("dense", 0.0, threads=2)],
     }
     svg = roofline_svg(result, {"memory": 10.0})
     root = xml.etree.ElementTree.fromstring(svg)

@@ -1,6 +1,7 @@
 """What a user sees: help, and one line with exit code 2 for each mistake."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import get_args
@@ -190,14 +191,62 @@ def test_benchmarks_have_options_of_their_own(home, capsys):
     assert "`--rounds` must be at least 1, found 0" in fails(capsys, "bench", "kernels", "--rounds", "0")
 
 
+def test_kernels_are_measured_where_that_means_something(home, capsys):
+    bench = ["bench", "kernels"]
+    assert "`--threads` must be at least 1, found 0" in fails(capsys, *bench, "--threads", "2,0")
+    assert "--threads" in fails(capsys, *bench, "--threads", "many")
+    one = fails(capsys, *bench, "--threads", "2", "--isa", "wasm128")
+    assert "one thread for wasm128 on this machine: leave out `--threads`" in one
+    peers = [*bench, "--peers", "onnxruntime"]
+    assert "one thread beside other engines" in fails(capsys, *peers, "--threads", "2")
+    assert "Other engines have no wasm128" in fails(capsys, *peers, "--isa", "wasm128")
+    assert "leave out `--plot`" in fails(capsys, *peers, "--plot", "roof.svg")
+    assert "conv1x1, conv, depthwise, found conv_hwc" in fails(capsys, *peers, "--op", "conv_hwc")
+    assert "--peers" in fails(capsys, *bench, "--peers", "abacus")
+
+
+def test_bench_kernels_prints_what_threads_gain(home, capsys, monkeypatch):
+    from sparsenas.bench import kernels
+
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    # 25.7 MFLOP dense, less with zeros.
+    monkeypatch.setattr(kernels, "POINTWISE", ((128, 128, 28),))
+    args = ["--op", "conv1x1", "--sparsity", "0.9", "--threads", "1,2", "--rounds", "1", "--json", "k.json"]
+    assert main(["bench", "kernels", *args]) == 0
+    text = capsys.readouterr().out
+    assert "hot; one thread; geometric" in text
+    assert "hot; 2 threads, peak of 2 cores" in text
+    gains = text[text.index("2 threads over one, layers of at least 20 MFLOP") :]
+    assert "conv1x1 dense" in gains
+    assert "block2" not in gains
+    assert {record["threads"] for record in json.loads((home / "k.json").read_text())["records"]} == {1, 2}
+
+
+def test_bench_kernels_compares_single_layers(home, capsys, monkeypatch):
+    from sparsenas.bench import layers
+
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package, reason="needs packages: pip install 'sparsenas[peers]'")
+    monkeypatch.setattr(layers, "DEPTHWISE", ((64, 28, 1),))
+    args = ["--op", "depthwise", "--peers", "onnxruntime", "--rounds", "3", "--json", "layers.json"]
+    assert main(["bench", "kernels", *args]) == 0
+    text = capsys.readouterr().out
+    assert "depthwise 3x3/1 64x64@28" in text
+    assert "over onnxruntime" in text
+    records = json.loads((home / "layers.json").read_text())["records"]
+    assert [record["engine"] for record in records] == ["sparsenas", "onnxruntime"]
+
+
 def test_every_reference_network_can_be_measured():
     from sparsenas.bench.peers.process import PEERS
+    from sparsenas.cli import bench_kernels
     from sparsenas.cli.bench_networks import Network, Pattern, Peer
     from sparsenas.networks.catalog import REFERENCES
 
     assert get_args(Network) == tuple(REFERENCES)
     assert set(get_args(Pattern)) == {pattern for made in REFERENCES.values() for pattern in made.presets}
-    assert get_args(Peer) == PEERS
+    assert get_args(Peer) == get_args(bench_kernels.Peer) == PEERS
 
 
 def test_settings_of_networks_that_mean_nothing_are_refused(home, capsys):
@@ -206,6 +255,7 @@ def test_settings_of_networks_that_mean_nothing_are_refused(home, capsys):
     assert "`--sparsity` must be 0 or more and below 1, found 1" in fails(capsys, *bench, "--sparsity", "1")
     assert "`--pattern` must name at least one" in fails(capsys, *bench, "--pattern")
     assert "`--threads` must be at least 1, found 0" in fails(capsys, *bench, "--threads", "0")
+    assert "`--batch` must be at least 1, found 0" in fails(capsys, *bench, "--batch", "0")
     assert "`--rounds` must be at least 1, found 0" in fails(capsys, *bench, "--rounds", "0")
     one = ["--network", "resnet18", "--pattern", "published", "--sparsity", "0.9"]
     assert "has zeros in pattern published; there are" in fails(capsys, *bench, *one)
@@ -222,6 +272,8 @@ def test_bench_networks_prints_a_table_and_writes_every_figure(home, capsys, mon
     assert main(["bench", "networks", *args, "--rounds", "1", "--json", "figures.json"]) == 0
     text = capsys.readouterr().out
     assert "own dense" in text
+    assert "one thread" in text
+    assert "Our model files" in text
     assert "published" in text
     assert "Wrote figures.json" in text
     assert len(json.loads((home / "figures.json").read_text())["records"]) == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparsenas.errors import UserError
-from sparsenas.export.network import random_network
+from sparsenas.export.network import normalized, random_network, reference
 from sparsenas.export.onnx import to_onnx
 from sparsenas.networks.catalog import REFERENCES
 
@@ -30,6 +30,19 @@ def test_onnxruntime_agrees(subject):
     assert found.shape == shape
     # Single precision through up to 100 layers, in another order of additions.
     np.testing.assert_allclose(found.ravel(), expected, atol=5e-5 * np.abs(expected).max())
+
+
+def test_onnxruntime_takes_as_many_images_as_the_model_is_made_for():
+    onnx = pytest.importorskip("onnx", reason=INSTALL)
+    onnxruntime = pytest.importorskip("onnxruntime", reason=INSTALL)
+    images = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
+    layers = REFERENCES["mobilenet_v1"].layers(width=0.25, side=32, classes=5)
+    network = normalized(random_network(layers, seed=0), images)
+    data = to_onnx(network, batch=3)
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": np.ascontiguousarray(images.transpose(0, 3, 1, 2))})
+    np.testing.assert_allclose(found, reference(network, images), atol=1e-4)
 
 
 def test_a_missing_package_is_one_line(monkeypatch):

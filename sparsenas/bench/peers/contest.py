@@ -31,7 +31,12 @@ _WARM_UP = 2
 _SETTLE_SECONDS = 0.01
 # An engine that has less of its core shares it with something else.
 _OWN_SHARE = 0.95
-_WRITERS: Mapping[str, Callable[[Network], bytes]] = {"snas": to_bytes, "onnx": to_onnx, "tflite": to_tflite}
+# Ours and LiteRT take as many images as they are given.
+_WRITERS: Mapping[str, Callable[[Network, int], bytes]] = {
+    "snas": lambda network, batch: to_bytes(network),
+    "onnx": lambda network, batch: to_onnx(network, batch=batch),
+    "tflite": lambda network, batch: to_tflite(network),
+}
 
 Note = Callable[[str], None]
 """Takes a line about what is left out, and why."""
@@ -63,34 +68,37 @@ class Subject:
 
     Attributes:
         models: by kind of file.
-        expected: float64 [outputs], of the image in a file.
+        images: a file of them, all of which a run takes.
+        expected: float64 [N * outputs].
     """
 
     variant: Variant
     models: Mapping[str, Path]
-    image: Path
+    images: Path
     expected: np.ndarray
 
 
-def prepare(stack: contextlib.ExitStack, variant: Variant, engines: Iterable[str]) -> Subject:
+def prepare(
+    stack: contextlib.ExitStack, variant: Variant, engines: Iterable[str], *, batch: int = 1
+) -> Subject:
     """Writes the files that engines need, in a folder that goes with the stack."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    images = _images(*variant.image)
+    images = _images(max(2, batch), *variant.image)
     network = normalized(random_network(variant.layers, seed=0), images)
     models = {kind: folder / f"model.{kind}" for kind in {ENGINES[engine].model for engine in engines}}
     for kind, path in models.items():
-        path.write_bytes(_WRITERS[kind](network))
-    image = folder / "image.npy"
-    np.save(image, images[:1], allow_pickle=False)
-    return Subject(variant, models, image, reference(network, images[:1])[0])
+        path.write_bytes(_WRITERS[kind](network, batch))
+    given = folder / "images.npy"
+    np.save(given, images[:batch], allow_pickle=False)
+    return Subject(variant, models, given, reference(network, images[:batch]).ravel())
 
 
-def _images(height: int, width: int, channels: int) -> np.ndarray:
-    """Returns two images of coloured patches with noise: float32 [2, H, W, C]."""
+def _images(count: int, height: int, width: int, channels: int) -> np.ndarray:
+    """Returns images of coloured patches with noise: float32 [N, H, W, C]."""
     rng = np.random.default_rng(0)
-    patches = rng.random((2, 4, 4, channels), np.float32)
+    patches = rng.random((count, 4, 4, channels), np.float32)
     rows, columns = (np.arange(side) * 4 // side for side in (height, width))
-    noise = rng.random((2, height, width, channels), np.float32)
+    noise = rng.random((count, height, width, channels), np.float32)
     return 0.8 * patches[:, rows][:, :, columns] + 0.2 * noise
 
 
@@ -99,6 +107,8 @@ class Entrant:
     """An engine with a network.
 
     Attributes:
+        model: the file that it read.
+        threads: how many it may use, on as many cores.
         difference: of its outputs from what is expected, relative to the largest.
         runs: how many each visit takes.
         visits: median milliseconds of each.
@@ -107,6 +117,8 @@ class Entrant:
 
     engine: str
     variant: Variant
+    model: Path
+    threads: int
     worker: Worker
     difference: float
     runs: int
@@ -134,7 +146,7 @@ def enter(
         try:
             model = subject.models[ENGINES[engine].model]
             worker = stack.enter_context(Worker(engine, model, cores, python=pythons[engine]))
-            found = worker.compute(subject.image, subject.image.with_name(f"{engine}.npy"))
+            found = worker.compute(subject.images, subject.images.with_name(f"{engine}.npy"))
             difference = relative_difference(found, subject.expected)
             if not difference <= TOLERANCE:
                 raise EngineError(
@@ -146,7 +158,7 @@ def enter(
         except EngineError as error:
             note(f"{subject.variant.name}: {error}")
             continue
-        entrants.append(Entrant(engine, subject.variant, worker, difference, runs))
+        entrants.append(Entrant(engine, subject.variant, model, len(cores), worker, difference, runs=runs))
     return entrants
 
 
@@ -165,7 +177,7 @@ def take_turns(entrants: Sequence[Entrant], rounds: int, note: Note, *, one_core
     """Runs engines in turn, and returns those that finish.
 
     Args:
-        one_core: whether they have one thread; several are given time to fall asleep after each turn.
+        one_core: whether all have one thread; several are given time to fall asleep after each turn.
     """
     left = list(entrants)
     for _ in range(rounds):
@@ -177,10 +189,12 @@ def take_turns(entrants: Sequence[Entrant], rounds: int, note: Note, *, one_core
                 left.remove(entrant)
             if not one_core:
                 time.sleep(_SETTLE_SECONDS)
-    shares = [share for entrant in left for share in entrant.shares[-rounds:]]
+    # Several threads may wait for each other, which is not something else.
+    shares = [share for entrant in left if entrant.threads == 1 for share in entrant.shares[-rounds:]]
     if shares and np.mean(shares) < _OWN_SHARE:
         note(
             f"{left[-1].variant.name}: something else had the core for {1 - np.mean(shares):.0%} of the "
-            "time, which is left out; expect shorter times on a quiet machine"
+            f"time, {'which is left out' if one_core else 'and what it took counts'}; expect shorter times "
+            "on a quiet machine"
         )
     return left

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import sparsenas
+from sparsenas.bench.machine import on_cores
 
 WORKER = Path(__file__).with_name("worker.py")
 # Where `make peers` puts the one engine that needs an older numpy, beside the package in a checkout.
@@ -71,18 +72,15 @@ def find_python(engine: str) -> Path:
     raise EngineError(f"{engine} is left out, it is not installed: {ENGINES[engine].install}")
 
 
-@contextlib.contextmanager
-def _on(cores: Sequence[int]) -> Iterator[None]:
-    """Starts processes inside a `with` on some cores, all threads that they will ever have."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
+def find_pythons(engines: Iterable[str], note: Callable[[str], None]) -> dict[str, Path]:
+    """Returns the Python that each engine is installed for, and notes the ones that are not."""
+    found = {}
+    for engine in engines:
+        try:
+            found[engine] = find_python(engine)
+        except EngineError as error:
+            note(str(error))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +111,8 @@ class Worker:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (its standard error, closed with it)
         self._unread = b""
         command = [str(python), str(WORKER), engine, str(model), str(len(cores))]
-        with _on(cores):
+        # All threads that it will ever have.
+        with on_cores(cores):
             # Out of reach of Ctrl-C, which ends this process, which ends the others.
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
@@ -140,13 +139,13 @@ class Worker:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
-    def compute(self, image: Path, outputs: Path) -> np.ndarray:
-        """Returns the outputs of an image: float32 [outputs]. Both go through files, .npy."""
-        self._ask({"compute": str(image), "to": str(outputs)})
+    def compute(self, images: Path, outputs: Path) -> np.ndarray:
+        """Returns the outputs of images: float32 [N * outputs]. Both go through files, .npy."""
+        self._ask({"compute": str(images), "to": str(outputs)})
         return np.load(outputs, allow_pickle=False)
 
     def run(self, times: int) -> Timing:
-        """Runs so many times on the last image."""
+        """Runs so many times on the last images."""
         answer = self._ask({"run": times})
         return Timing(np.array(answer["seconds"]), np.array(answer["core_seconds"]))
 

@@ -8,11 +8,12 @@ Messages are lines of JSON. First it says what it is, or what is wrong:
 
 Then it answers each line with one line, until its input ends:
 
-    {"compute": "image.npy", "to": "outputs.npy"}   float32 [1, H, W, C] -> float32 [outputs]     {}
+    {"compute": "image.npy", "to": "outputs.npy"}   float32 [N, H, W, C] -> [N * outputs]         {}
     {"run": 20}                                     {"seconds": [...], "core_seconds": [...]}
     {"memory": true}                                {"peak_mb": 61.2}, null where it is unknown
 
-Seconds are those of each run on that image; core seconds are how long it had a core, all threads together.
+Seconds are those of each run on these images, N of which the model is made for; core seconds are how long
+it had a core, all threads together.
 """
 
 import json
@@ -27,16 +28,15 @@ from typing import Any
 import numpy as np
 
 Compute = Callable[[], np.ndarray]
-"""Runs the model on the image that it was given."""
+"""Runs the model on the images that it was given."""
 Engine = Callable[[str, int], Callable[[np.ndarray], Compute]]
-"""Model file and threads -> image [1, H, W, C] -> what is timed."""
+"""Model file and threads -> images [N, H, W, C] -> what is timed."""
 
 
 def sparsenas(path: str, threads: int) -> Callable[[np.ndarray], Compute]:
     from sparsenas import native
 
-    model = native.Model.open(path, threads=threads)
-    return lambda image: lambda: model.run(image)
+    return native.Model.open(path, threads=threads).prepared
 
 
 def onnxruntime(path: str, threads: int) -> Callable[[np.ndarray], Compute]:
@@ -87,6 +87,9 @@ def litert(path: str, threads: int) -> Callable[[np.ndarray], Compute]:
     (given,), (answer,) = model.get_input_details(), model.get_output_details()
 
     def prepare(image: np.ndarray) -> Compute:
+        if image.shape != tuple(given["shape"]):
+            model.resize_tensor_input(given["index"], image.shape)
+            model.allocate_tensors()
         model.set_tensor(given["index"], image)
 
         def compute() -> np.ndarray:
@@ -106,7 +109,10 @@ def deepsparse(path: str, threads: int) -> Callable[[np.ndarray], Compute]:
     engine = Engine(path, batch_size=1, num_cores=threads)
 
     def prepare(image: np.ndarray) -> Compute:
+        nonlocal engine
         given = [channels_first(image)]
+        if len(image) != engine.batch_size:
+            engine = Engine(path, batch_size=len(image), num_cores=threads)
         return lambda: engine.run(given)[0]
 
     return prepare
