@@ -48,7 +48,6 @@ class Model {
 
   void LoadImage(const float* image);
   void RunSteps(const float* image);
-  void RunStep(const Plan::Step& step, const float* image);
 
   Plan plan_;
   AlignedArray<float> arena_;

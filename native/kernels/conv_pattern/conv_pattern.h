@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 
 #include "base/aligned.h"
 #include "kernels/activation.h"
@@ -68,6 +69,12 @@ struct ConvPatternWeights {
   size_t bytes() const {
     return groups_of.bytes() + groups.bytes() + kernels.bytes() + bias.bytes();
   }
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.block, self.groups_of, self.groups, self.kernels, self.bias);
+  }
 };
 
 // Packs a sparse [D, C * 9], columns (c * 3 + r) * 3 + s, and bias [D] for an input of height x
@@ -76,6 +83,10 @@ struct ConvPatternWeights {
 // 9, on kernels with more than four nonzeros and on inputs too large for 32-bit offsets.
 ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, size_t height,
                                    size_t width, size_t stride, Isa isa);
+
+// See kernels/flaw.h. Sizes are of the input.
+const char* FlawOf(const ConvPatternWeights& packed, size_t out_channels, size_t in_channels,
+                   size_t height, size_t width, size_t stride);
 
 // Floats of scratch memory a kernel needs. All sizes are of the input.
 size_t ConvPatternScratchFloats(size_t height, size_t width, size_t in_channels,

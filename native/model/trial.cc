@@ -1,0 +1,153 @@
+#include "model/trial.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "base/aligned.h"
+#include "model/plan.h"
+#include "model/step.h"
+
+namespace sparsenas {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Estimates are off by 5% to 14% on average (model/form.cc): this is far beyond that.
+constexpr double kFarBehind = 1.6;
+
+// Rounds; in each, every form runs once. More of them while the layer has had less than its time.
+constexpr size_t kLeastRounds = 9, kMostRounds = 41;
+constexpr double kEnoughSeconds = 0.02;
+
+// A sparse form is faster than dense beyond doubt where it is so by this much in the median, and in
+// three of four rounds. Otherwise dense runs, so that noise makes no layer slower than that.
+constexpr double kFaster = 0.98;
+
+// More than most last-level caches: beyond it weights come from main memory anyway.
+constexpr size_t kMostOthers = size_t{64} << 20;
+
+double Median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// What the rest of the network does to the caches of all cores between two runs of a layer: pushes
+// its weights as far out as they are when their turn comes again.
+class Others {
+ public:
+  Others(size_t bytes, Threads& threads)
+      : memory_(std::min(bytes, kMostOthers) / sizeof(float)), threads_(threads) {}
+
+  // Reads and writes its memory, each thread a share as with layers. The layer before has just
+  // written what this one reads: `input` is last.
+  void Run(float* input, size_t floats) {
+    struct Context {
+      AlignedArray<float>& memory;
+      float* input;
+      size_t floats, threads;
+    } context{memory_, input, floats, threads_.count()};
+    threads_.Run(
+        [](void* shared, size_t thread) {
+          const Context& c = *static_cast<const Context*>(shared);
+          Touch(c.memory.data(), c.memory.size(), thread, c.threads);
+          Touch(c.input, c.floats, thread, c.threads);
+        },
+        &context);
+  }
+
+ private:
+  static void Touch(float* data, size_t floats, size_t thread, size_t threads) {
+    constexpr size_t kLine = kAlignment / sizeof(float);
+    const size_t lines = floats / kLine, end = lines * (thread + 1) / threads;
+    // Back and forth between two numbers, so that nothing becomes large or denormal.
+    for (size_t line = lines * thread / threads; line < end; ++line)
+      data[line * kLine] = 3.0f - data[line * kLine];
+  }
+
+  AlignedArray<float> memory_;
+  Threads& threads_;
+};
+
+// A layer by itself in one form.
+struct Candidate {
+  Form form;
+  Plan plan;
+  AlignedArray<float> arena;
+  std::vector<double> seconds;
+
+  Candidate(const ModelView& model, Form form, const std::shared_ptr<const WeightRows>& weights,
+            Isa isa, size_t threads)
+      : form(form),
+        plan(MakePlan(model, isa, threads,
+                      {DecideAs(model.layers[0], {form, ""}, weights, threads)})),
+        arena(plan.arena_floats) {
+    std::fill(arena.data(), arena.data() + arena.size(), 1.0f);
+  }
+
+  void Run(Others& others, Threads& threads) {
+    const Tensor& input = plan.input;
+    others.Run(arena.data() + input.offset, input.channels * input.stride);
+    const Clock::time_point begin = Clock::now();
+    RunStep(plan.steps[0], nullptr, arena.data(), threads);
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+};
+
+bool IsFasterThan(const Candidate& candidate, const Candidate& dense) {
+  const size_t rounds = dense.seconds.size();
+  size_t won = 0;
+  for (size_t i = 0; i < rounds; ++i) won += candidate.seconds[i] < dense.seconds[i];
+  return 4 * won >= 3 * rounds && Median(candidate.seconds) < kFaster * Median(dense.seconds);
+}
+
+}  // namespace
+
+Trial TryForms(const LayerView& layer, std::shared_ptr<const WeightRows> weights, Isa isa,
+               Threads& threads, size_t others_bytes) {
+  LayerView alone = layer;
+  alone.inputs = {kImage};
+  const ModelView model = {alone.name, layer.height, layer.width, layer.c_in, InputLayout::kChw,
+                           {alone},    {}};
+  const std::vector<FormEstimate> estimates = EstimateForms(layer, *weights, isa);
+  double best = estimates[0].time;
+  for (const FormEstimate& estimate : estimates) best = std::min(best, estimate.time);
+  std::vector<Candidate> candidates;
+  candidates.reserve(estimates.size());
+  for (const FormEstimate& estimate : estimates) {
+    // Dense is there whatever its estimate: it is what others are measured against.
+    if (estimate.form == Form::kDense || estimate.time <= kFarBehind * best)
+      candidates.emplace_back(model, estimate.form, weights, isa, threads.count());
+  }
+
+  Trial trial{Form::kDense, {}};
+  if (candidates.size() > 1) {
+    Others others(others_bytes, threads);
+    const Clock::time_point begin = Clock::now();
+    // The first round is not counted: pages and branch predictors are new to it.
+    for (size_t round = 0; round <= kMostRounds; ++round) {
+      if (round == 1) {
+        for (Candidate& candidate : candidates) candidate.seconds.clear();
+      }
+      const double passed = std::chrono::duration<double>(Clock::now() - begin).count();
+      if (round > kLeastRounds && passed > kEnoughSeconds) break;
+      for (Candidate& candidate : candidates) candidate.Run(others, threads);
+    }
+    double fastest = 0;
+    for (const Candidate& candidate : candidates) {
+      const double seconds = Median(candidate.seconds);
+      trial.us[static_cast<size_t>(candidate.form)] = static_cast<float>(1e6 * seconds);
+      const bool faster =
+          candidate.form != Form::kDense && IsFasterThan(candidate, candidates[0]);
+      if (faster && (trial.form == Form::kDense || seconds < fastest)) {
+        trial.form = candidate.form;
+        fastest = seconds;
+      }
+    }
+  }
+  return trial;
+}
+
+}  // namespace sparsenas
