@@ -18,10 +18,10 @@
 
 namespace sparsenas {
 
-constexpr const char kOtherSizes[] = "sizes of another layer";
-constexpr const char kNotFinite[] = "a weight that is not finite";
-constexpr const char kOutsideInput[] = "an input outside the layer's";
-constexpr const char kOtherSum[] = "counts that add up to another number of weights";
+inline constexpr char kOtherSizes[] = "sizes of another layer";
+inline constexpr char kNotFinite[] = "a weight that is not finite";
+inline constexpr char kOutsideInput[] = "an input outside the layer's";
+inline constexpr char kOtherSum[] = "counts that add up to another number of weights";
 
 bool AllFinite(const float* values, size_t size);
 inline bool AllFinite(const AlignedArray<float>& values) {
