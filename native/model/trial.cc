@@ -41,18 +41,21 @@ class Others {
   Others(size_t bytes, Threads& threads)
       : memory_(std::min(bytes, kMostOthers) / sizeof(float)), threads_(threads) {}
 
-  // Reads and writes its memory, each thread a share as with layers. The layer before has just
-  // written what this one reads: `input` is last.
-  void Run(float* input, size_t floats) {
+  // Reads and writes its memory, each thread a share as with layers. Activations are not as far
+  // away as weights: those of the layers before lay in the same arena, and the last of them has
+  // just written what this one reads.
+  void Run(AlignedArray<float>& arena, float* input, size_t floats) {
     struct Context {
       AlignedArray<float>& memory;
+      AlignedArray<float>& arena;
       float* input;
       size_t floats, threads;
-    } context{memory_, input, floats, threads_.count()};
+    } context{memory_, arena, input, floats, threads_.count()};
     threads_.Run(
         [](void* shared, size_t thread) {
           const Context& c = *static_cast<const Context*>(shared);
           Touch(c.memory.data(), c.memory.size(), thread, c.threads);
+          Touch(c.arena.data(), c.arena.size(), thread, c.threads);
           Touch(c.input, c.floats, thread, c.threads);
         },
         &context);
@@ -89,7 +92,7 @@ struct Candidate {
 
   void Run(Others& others, Threads& threads) {
     const Tensor& input = plan.input;
-    others.Run(arena.data() + input.offset, input.channels * input.stride);
+    others.Run(arena, arena.data() + input.offset, input.channels * input.stride);
     const Clock::time_point begin = Clock::now();
     RunStep(plan.steps[0], nullptr, arena.data(), threads);
     seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());

@@ -19,7 +19,7 @@ struct Trial {
 };
 
 // Times the layer by itself in the forms its zeros allow, except those that estimates put far
-// behind. `others_bytes` is what a run of its network reads and writes between two runs of the
+// behind. `others_bytes` are the weights that a run of its network reads between two runs of the
 // layer.
 Trial TryForms(const LayerView& layer, std::shared_ptr<const WeightRows> weights, Isa isa,
                Threads& threads, size_t others_bytes);

@@ -19,11 +19,7 @@ Tuned Tune(const std::string& path, Isa isa, size_t threads,
   const size_t layers = model.layers.size();
   std::vector<Decision> decisions;
   for (const LayerView& layer : model.layers) decisions.push_back(Decide(layer, isa, threads));
-  size_t touched;
-  {
-    const Plan estimated = MakePlan(model, isa, threads, decisions);
-    touched = estimated.weight_bytes + estimated.arena_floats * sizeof(float);
-  }
+  const size_t weight_bytes = MakePlan(model, isa, threads, decisions).weight_bytes;
   Threads team(threads);
   std::vector<FormTimes> us(layers);
   for (size_t i = 0; i < layers; ++i) {
@@ -31,7 +27,7 @@ Tuned Tune(const std::string& path, Isa isa, size_t threads,
     const std::shared_ptr<const WeightRows> weights = decisions[i].weights;
     if (weights == nullptr) continue;
     const LayerView& layer = model.layers[i];
-    const Trial trial = TryForms(layer, weights, isa, team, touched);
+    const Trial trial = TryForms(layer, weights, isa, team, weight_bytes);
     us[i] = trial.us;
     std::string note = MeasuredNote(trial.form, trial.us);
     // Where nothing else came near, the estimate says why.
