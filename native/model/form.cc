@@ -225,6 +225,14 @@ FormChoice ChooseForm(const LayerView& layer, const WeightRows& weights, Isa isa
   auto best = std::min_element(estimates.begin(), estimates.end(), faster);
   const bool near = own != estimates.end() && own->time < kNear * best->time;
   if (near && best->form != Form::kDense) best = own;
+  const double zeros = 1 - double(weights.nonzeros()) / double(layer.dense_weights());
+  if (own != estimates.end() && own != best && own->form != Form::kDense &&
+      best->form != Form::kDense) {
+    char note[96];
+    std::snprintf(note, sizeof note, "%s: %.0f%% zeros, %s estimated to take %.1f times as long",
+                  Name(best->form), 100 * zeros, Name(wanted), own->time / best->time);
+    return {best->form, note};
+  }
   // A dense layer says from where the best sparse form pays, a sparse one from where its own does.
   auto pays = best;
   if (best->form == Form::kDense) {
@@ -232,7 +240,6 @@ FormChoice ChooseForm(const LayerView& layer, const WeightRows& weights, Isa isa
                ? std::min_element(estimates.begin() + 1, estimates.end(), faster)
                : own;
   }
-  const double zeros = 1 - double(weights.nonzeros()) / double(layer.dense_weights());
   return {best->form, Reason(best->form, zeros, pays->pays_from)};
 }
 

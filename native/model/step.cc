@@ -160,8 +160,7 @@ class StepMaker {
                 [&](const ConvHwcWeights& packed) {
                   return FlawOf(packed, rows_.size(), layer_.c_in, layer_.kernel);
                 }),
-            args,
-            [](ConvHwcArgs& args, const Place& place, const float* image, float* arena) {
+            args, [](ConvHwcArgs& args, const Place& place, const float* image, float* arena) {
               args.in = image;
               args.out = arena + place.out;
               args.scratch = arena + place.scratch;
@@ -217,16 +216,16 @@ class StepMaker {
   void Conv() {
     switch (decision_.choice.form) {
       case Form::kDense:
-        return Windowed(
-            BestConvDense(isa_),
-            Packed<ConvDenseWeights>(
-                [&] {
-                  return PackConvDense(DenseWeight(), FileBias(), rows_.size(), layer_.c_in,
-                                       layer_.kernel, operands_.out.pixels(), isa_);
-                },
-                [&](const ConvDenseWeights& packed) {
-                  return FlawOf(packed, rows_.size(), layer_.c_in, layer_.kernel, isa_);
-                }));
+        return Windowed(BestConvDense(isa_),
+                        Packed<ConvDenseWeights>(
+                            [&] {
+                              return PackConvDense(DenseWeight(), FileBias(), rows_.size(),
+                                                   layer_.c_in, layer_.kernel,
+                                                   operands_.out.pixels(), isa_);
+                            },
+                            [&](const ConvDenseWeights& packed) {
+                              return FlawOf(packed, rows_.size(), layer_.c_in, layer_.kernel, isa_);
+                            }));
       case Form::kKernel:
         return Windowed(BestConvPattern(isa_),
                         Packed<ConvPatternWeights>(
@@ -240,16 +239,15 @@ class StepMaker {
                                             layer_.width, layer_.stride);
                             }));
       default:
-        return Windowed(
-            BestConvDirect(isa_),
-            Packed<ConvDirectWeights>(
-                [&] {
-                  return PackConvDirect(decision_.weights->Sparse(rows_), FileBias(),
-                                        layer_.kernel, operands_.out.pixels(), isa_);
-                },
-                [&](const ConvDirectWeights& packed) {
-                  return FlawOf(packed, rows_.size(), layer_.c_in, layer_.kernel, isa_);
-                }));
+        return Windowed(BestConvDirect(isa_),
+                        Packed<ConvDirectWeights>(
+                            [&] {
+                              return PackConvDirect(decision_.weights->Sparse(rows_), FileBias(),
+                                                    layer_.kernel, operands_.out.pixels(), isa_);
+                            },
+                            [&](const ConvDirectWeights& packed) {
+                              return FlawOf(packed, rows_.size(), layer_.c_in, layer_.kernel, isa_);
+                            }));
     }
   }
 
@@ -267,7 +265,8 @@ class StepMaker {
       if (found == nullptr) found = flaw(*weights);
       if (found != nullptr)
         Fail(
-            "Model '%s', offset %zu: tuning: layer '%s': expected packed weights that fit it, found "
+            "Model '%s', offset %zu: tuning: layer '%s': expected packed weights that fit it, "
+            "found "
             "%s; tune the model again.",
             model_.file.c_str(), at, layer_.name.c_str(), found);
     }
@@ -305,16 +304,14 @@ class StepMaker {
     const size_t rows = rows_.size(), columns = layer_.columns();
     switch (decision_.choice.form) {
       case Form::kDense:
-        return OneToOne(BestFullyConnectedDense(isa_),
-                        Packed<FullyConnectedDenseWeights>(
-                            [&] {
-                              return PackFullyConnectedDense(DenseWeight(), FileBias(), rows,
-                                                             columns);
-                            },
-                            [&](const FullyConnectedDenseWeights& packed) {
-                              return FlawOf(packed, rows, columns);
-                            }),
-                        FullyConnectedDenseArgs{});
+        return OneToOne(
+            BestFullyConnectedDense(isa_),
+            Packed<FullyConnectedDenseWeights>(
+                [&] { return PackFullyConnectedDense(DenseWeight(), FileBias(), rows, columns); },
+                [&](const FullyConnectedDenseWeights& packed) {
+                  return FlawOf(packed, rows, columns);
+                }),
+            FullyConnectedDenseArgs{});
       case Form::kBlock4:
         return OneToOne(BestFullyConnectedBlock4(isa_),
                         Packed<FullyConnectedBlock4Weights>(
@@ -323,8 +320,7 @@ class StepMaker {
                                                               FileBias(), isa_);
                             },
                             [&](const FullyConnectedBlock4Weights& packed) {
-                              return FlawOf(packed, rows, columns,
-                                            isa_);
+                              return FlawOf(packed, rows, columns, isa_);
                             }),
                         FullyConnectedBlock4Args{});
       case Form::kTwoOfFour:
@@ -359,15 +355,14 @@ class StepMaker {
     args.stride = layer_.stride;
     args.in_stride = operands_.in[0].stride;
     args.out_stride = operands_.out.stride;
-    OneToOne(BestDepthwise(isa_),
-             Packed<DepthwiseWeights>(
-                 [&] {
-                   return PackDepthwise(FileWeight(), FileBias(), rows_.size(), layer_.kernel);
-                 },
-                 [&](const DepthwiseWeights& packed) {
-                   return FlawOf(packed, rows_.size(), layer_.kernel);
-                 }),
-             args);
+    OneToOne(
+        BestDepthwise(isa_),
+        Packed<DepthwiseWeights>(
+            [&] { return PackDepthwise(FileWeight(), FileBias(), rows_.size(), layer_.kernel); },
+            [&](const DepthwiseWeights& packed) {
+              return FlawOf(packed, rows_.size(), layer_.kernel);
+            }),
+        args);
   }
 
   void GlobalAveragePool() {
@@ -495,10 +490,10 @@ std::string NoteOf(const LayerView& layer, const TunedLayer& tuned, Isa isa) {
 }  // namespace
 
 // Each then fills panels or pads rows for its own pixels alone, which with channels all do for all
-// pixels: two threads are 1.7 to 1.95 times as fast as one in 3x3 convolutions of 56x56 and 28x28 pixels
-// instead of 1.4 to 1.8, and 1.75 to 1.98 times instead of 1.5 to 1.95 in 1x1 of 20 MFLOP and more.
-// A few vectors of pixels do not come out even and make narrow tiles: at 14x14 and 7x7, channels
-// give 1.7 to 2, pixels 1.5 to 1.85.
+// pixels: two threads are 1.7 to 1.95 times as fast as one in 3x3 convolutions of 56x56 and 28x28
+// pixels instead of 1.4 to 1.8, and 1.75 to 1.98 times instead of 1.5 to 1.95 in 1x1 of 20 MFLOP
+// and more. A few vectors of pixels do not come out even and make narrow tiles: at 14x14 and 7x7,
+// channels give 1.7 to 2, pixels 1.5 to 1.85.
 bool SharesPixels(const LayerView& layer, size_t threads) {
   constexpr size_t kLeastPixels = 256;  // Of each thread.
   return (layer.op == Op::kConv || layer.op == Op::kConv1x1) &&

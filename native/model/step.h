@@ -67,7 +67,7 @@ struct PlannedStep {
 };
 
 // Fails where weights in the file are none that the kernel could be given.
-PlannedStep PlanStep(const ModelView& model, const LayerView& layer, const Decision& decision, const Operands& operands,
-                     Isa isa);
+PlannedStep PlanStep(const ModelView& model, const LayerView& layer, const Decision& decision,
+                     const Operands& operands, Isa isa);
 
 }  // namespace sparsenas

@@ -91,8 +91,7 @@ Bytes WithForms(const Bytes& bytes, Isa isa, size_t threads, size_t k) {
     std::vector<Form> forms;
     for (uint32_t i = 0; i < kForms; ++i) {
       const Form form = static_cast<Form>(i);
-      if (form == Form::kDense ||
-          (Runs(layer.op, form) && ZerosAllow(layer, *weights, form)))
+      if (form == Form::kDense || (Runs(layer.op, form) && ZerosAllow(layer, *weights, form)))
         forms.push_back(form);
     }
     decisions.push_back(DecideAs(layer, {forms[k % forms.size()], ""}, weights, threads));
@@ -204,7 +203,8 @@ void TestForgedSectionsDoNoHarm(const Golden& golden) {
         errors += !Outcome(bytes, golden, isa).empty();
         bytes[i] ^= mask;
       }
-      Expect(errors > 1000 / step, "most of what is no weight is checked, found %zu errors", errors);
+      Expect(errors > 1000 / step, "most of what is no weight is checked, found %zu errors",
+             errors);
     }
   }
 }
@@ -258,9 +258,8 @@ void TestNumbersOfTheSection(const Golden& golden) {
   bytes = whole;
   bytes[4] = 1;
   Seal(&bytes);
-  ExpectFails("offset 44: tuning_offset (of version 1): expected 0", [&] {
-    Load(bytes, DefaultIsa());
-  });
+  ExpectFails("offset 44: tuning_offset (of version 1): expected 0",
+              [&] { Load(bytes, DefaultIsa()); });
 }
 
 }  // namespace

@@ -112,8 +112,8 @@ Trial TryForms(const LayerView& layer, std::shared_ptr<const WeightRows> weights
                Threads& threads, size_t others_bytes) {
   LayerView alone = layer;
   alone.inputs = {kImage};
-  const ModelView model = {alone.name, layer.height, layer.width, layer.c_in, InputLayout::kChw,
-                           {alone},    {}};
+  const ModelView model = {alone.name,        layer.height, layer.width, layer.c_in,
+                           InputLayout::kChw, {alone},      {}};
   const std::vector<FormEstimate> estimates = EstimateForms(layer, *weights, isa);
   double best = estimates[0].time;
   for (const FormEstimate& estimate : estimates) best = std::min(best, estimate.time);
@@ -142,8 +142,7 @@ Trial TryForms(const LayerView& layer, std::shared_ptr<const WeightRows> weights
     for (const Candidate& candidate : candidates) {
       const double seconds = Median(candidate.seconds);
       trial.us[static_cast<size_t>(candidate.form)] = static_cast<float>(1e6 * seconds);
-      const bool faster =
-          candidate.form != Form::kDense && IsFasterThan(candidate, candidates[0]);
+      const bool faster = candidate.form != Form::kDense && IsFasterThan(candidate, candidates[0]);
       if (faster && (trial.form == Form::kDense || seconds < fastest)) {
         trial.form = candidate.form;
         fastest = seconds;

@@ -95,8 +95,8 @@ class Reader {
       const uint32_t begin = Between(part + kBegin, "first output channel", next, next);
       const bool last = i + 1 == count;
       if (begin >= layer.c_out)
-        Fail(part + kBegin, "first output channel",
-             "less than " + std::to_string(layer.c_out), std::to_string(begin));
+        Fail(part + kBegin, "first output channel", "less than " + std::to_string(layer.c_out),
+             std::to_string(begin));
       next = Between(part + kEnd, "end of output channels", last ? layer.c_out : begin + 1,
                      layer.c_out);
       tuned.parts.push_back({{begin, next}, part + kNumbers});

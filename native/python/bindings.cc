@@ -206,8 +206,7 @@ PYBIND11_MODULE(_native, module) {
                              [](const SharedModel& model) { return model.plan().weight_bytes; })
       .def_property_readonly("isa",
                              [](const SharedModel& model) { return IsaName(model.plan().isa); })
-      .def_property_readonly("tuning",
-                             [](const SharedModel& model) { return model.plan().tuning; })
+      .def_property_readonly("tuning", [](const SharedModel& model) { return model.plan().tuning; })
       .def_property_readonly("threads",
                              [](const SharedModel& model) { return model.plan().threads; })
       .def("run", &SharedModel::Run)

@@ -336,12 +336,11 @@ int Main(int argc, char** argv) {
     const char* name;
     size_t files;
     int (*run)(const Options&, Model*);
-  } commands[] = {
-      {"run", 2, Run},
-      {"profile", 1, Profile},
-      {"measure", 1, Measure},
-      {"tune", 2, nullptr},
-      {"cpu", 0, nullptr}};
+  } commands[] = {{"run", 2, Run},
+                  {"profile", 1, Profile},
+                  {"measure", 1, Measure},
+                  {"tune", 2, nullptr},
+                  {"cpu", 0, nullptr}};
   for (const auto& command : commands) {
     if (options.command != command.name) continue;
     if (options.files.size() != command.files) {

@@ -123,7 +123,8 @@ struct Conv1x1SparseWeights {
   // Its sizes, then its arrays: what a model file keeps.
   template <class Self>
   static auto Fields(Self& self) {
-    return std::tie(self.in_channels, self.out_channels, self.in_stride, self.tile, self.parts, self.counts, self.steps, self.bias);
+    return std::tie(self.in_channels, self.out_channels, self.in_stride, self.tile, self.parts,
+                    self.counts, self.steps, self.bias);
   }
 };
 

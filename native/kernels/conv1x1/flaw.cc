@@ -24,8 +24,7 @@ const char* FlawOf(const Conv1x1SparseWeights<kRows>& packed, size_t out_channel
       packed.bias.size() != blocks * kRows)
     return kOtherSizes;
   uint64_t steps = 0;
-  for (size_t i = 0; i < packed.counts.size(); ++i)
-    steps += (uint64_t{packed.counts[i]} + 1) / 2;
+  for (size_t i = 0; i < packed.counts.size(); ++i) steps += (uint64_t{packed.counts[i]} + 1) / 2;
   if (steps != packed.steps.size()) return kOtherSum;
   // In bytes; below 4 GiB, as PackConv1x1Block makes sure.
   if (in_stride * sizeof(float) > UINT32_MAX / in_channels) return kOtherSizes;

@@ -66,7 +66,8 @@ struct ConvDenseWeights {
   // Its sizes, then its arrays: what a model file keeps.
   template <class Self>
   static auto Fields(Self& self) {
-    return std::tie(self.in_channels, self.out_channels, self.kernel, self.pitch, self.part_taps, self.taps, self.weight, self.bias);
+    return std::tie(self.in_channels, self.out_channels, self.kernel, self.pitch, self.part_taps,
+                    self.taps, self.weight, self.bias);
   }
 };
 

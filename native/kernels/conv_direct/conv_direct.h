@@ -88,7 +88,8 @@ struct ConvDirectWeights {
   // Its sizes, then its arrays: what a model file keeps.
   template <class Self>
   static auto Fields(Self& self) {
-    return std::tie(self.in_channels, self.out_channels, self.kernel, self.pitch, self.part, self.taps, self.rows, self.nonzeros, self.bias);
+    return std::tie(self.in_channels, self.out_channels, self.kernel, self.pitch, self.part,
+                    self.taps, self.rows, self.nonzeros, self.bias);
   }
 };
 

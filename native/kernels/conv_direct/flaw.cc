@@ -9,8 +9,8 @@ const char* FlawOf(const ConvDirectWeights& packed, size_t out_channels, size_t 
                    size_t kernel, Isa isa) {
   const size_t parts = packed.part.size();
   if (packed.in_channels != in_channels || packed.out_channels != out_channels ||
-      packed.kernel != kernel || packed.pitch < IsaLanes(isa) ||
-      packed.pitch > ConvPanelFloats() || parts == 0 || packed.bias.size() != out_channels)
+      packed.kernel != kernel || packed.pitch < IsaLanes(isa) || packed.pitch > ConvPanelFloats() ||
+      parts == 0 || packed.bias.size() != out_channels)
     return kOtherSizes;
   uint64_t taps = 0, rows = 0, fours = 0;
   for (size_t i = 0; i < parts; ++i) {

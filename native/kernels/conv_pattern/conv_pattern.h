@@ -73,7 +73,8 @@ struct ConvPatternWeights {
   // Its sizes, then its arrays: what a model file keeps.
   template <class Self>
   static auto Fields(Self& self) {
-    return std::tie(self.in_channels, self.out_channels, self.block, self.groups_of, self.groups, self.kernels, self.bias);
+    return std::tie(self.in_channels, self.out_channels, self.block, self.groups_of, self.groups,
+                    self.kernels, self.bias);
   }
 };
 

@@ -112,7 +112,8 @@ struct FullyConnectedSparseWeights {
   // Its sizes, then its arrays: what a model file keeps.
   template <class Self>
   static auto Fields(Self& self) {
-    return std::tie(self.in_channels, self.out_channels, self.counts, self.window, self.index, self.value, self.order, self.bias);
+    return std::tie(self.in_channels, self.out_channels, self.counts, self.window, self.index,
+                    self.value, self.order, self.bias);
   }
 };
 
