@@ -92,8 +92,8 @@ class PlannedLayer:
         nonzeros: weights in the model file, biases aside.
         weights: weights with the zeros.
         kernel_name: the kernel that computes it, such as "conv1x1_unstructured_avx512".
-        note: why it runs in the form it does, such as "4x1: 90% zeros, pays from 45%"; empty where its operator
-            has but one.
+        note: why it runs in the form it does, such as "4x1: 90% zeros, pays from 45%"; empty where its
+            operator has but one.
     """
 
     name: str

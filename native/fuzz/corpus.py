@@ -1,7 +1,7 @@
 """Writes the seeds of the fuzz target: the golden models, and a small network of every family and pattern.
 
-Of each family one is tuned as well, for this machine and by this build of the package: the fuzz target uses its
-packed weights where it is built from the same sources.
+Of each family one is tuned as well, for this machine and by this build of the package: the fuzz target uses
+its packed weights where it is built from the same sources.
 
 python native/fuzz/corpus.py FOLDER
 """

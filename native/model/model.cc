@@ -38,12 +38,12 @@ void WarmUp(const Fn& run) {
 // More than any machine this runs on has cores.
 constexpr size_t kMaxThreads = 256;
 
+}  // namespace
+
 void CheckThreads(size_t threads) {
   if (threads < 1 || threads > kMaxThreads)
     Fail("`threads` must be 1 to %zu, found %zu.", kMaxThreads, threads);
 }
-
-}  // namespace
 
 Model::Model(Plan plan)
     : plan_(std::move(plan)), arena_(plan_.arena_floats), threads_(plan_.threads) {}

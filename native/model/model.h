@@ -12,6 +12,9 @@
 
 namespace sparsenas {
 
+// Fails unless there is at least one and not absurdly many.
+void CheckThreads(size_t threads);
+
 class Model {
  public:
   // Maps, checks and packs a model file. Fails with one line for a bad one. Large layers are shared

@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "model/format.h"
 #include "model/mapped_file.h"
+#include "model/model.h"
 #include "model/step.h"
 #include "model/trial.h"
 #include "model/weight_rows.h"
@@ -14,6 +15,7 @@ namespace sparsenas {
 
 Tuned Tune(const std::string& path, Isa isa, size_t threads,
            const std::function<void(size_t done, size_t layers)>& progress) {
+  CheckThreads(threads);
   const MappedFile file(path);
   const ModelView model = ReadModel(file.bytes(), file.size(), path);
   const size_t layers = model.layers.size();

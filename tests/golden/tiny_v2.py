@@ -1,8 +1,9 @@
 """Wrote tiny_v2.snas: tiny_v1.snas with a tuning section, an example of version 2.
 
-The section was packed for `scalar`, so that any machine could have used it, and then given to a processor and a
-build that are not: what a reader does with a file that was tuned elsewhere does not depend on where the test runs. A
-golden file is never written again. Run from the repository root: `python tests/golden/tiny_v2.py`.
+The section was packed for `scalar`, so that any machine could have used it, and then given to a processor
+and a build that are not: what a reader does with a file that was tuned elsewhere does not depend on where the
+test runs. A golden file is never written again. Run from the repository root:
+`python tests/golden/tiny_v2.py`.
 """
 
 import struct
