@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "write the winner of a run as a model file",
     "run": "classify an image with a model file",
     "profile": "show where a model file spends its time, layer by layer",
+    "tune": "find the fastest form of every layer on this machine, and keep it in the model file",
     "report": "print what a run found, and where its page is",
     "bench": "measure what this project claims: kernels, networks",
 }

@@ -5,7 +5,7 @@ The only file that imports `_native`.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +92,8 @@ class PlannedLayer:
         nonzeros: weights in the model file, biases aside.
         weights: weights with the zeros.
         kernel_name: the kernel that computes it, such as "conv1x1_unstructured_avx512".
-        note: why it runs otherwise than its pattern says; empty where it does not.
+        note: why it runs in the form it does, such as "4x1: 90% zeros, pays from 45%"; empty where its
+            operator has but one.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Model:
         weight_bytes: memory of the packed weights.
         isa: the instruction set of its kernels.
         threads: how many share a large layer.
+        tuning: what became of the file's tuning (see `tune`), for people; empty where it has none.
     """
 
     def __init__(self, model: "_native.Model") -> None:
@@ -155,6 +157,7 @@ class Model:
         self.weight_bytes: int = model.weight_bytes
         self.isa: str = model.isa
         self.threads: int = model.threads
+        self.tuning: str = model.tuning
 
     @classmethod
     def open(cls, path: str | os.PathLike, *, isa: str | None = None, threads: int = 1) -> "Model":
@@ -219,6 +222,51 @@ class Model:
             raise UserError(f"`images` must be {wanted}, found {images.dtype} {list(images.shape)}.")
         if not images.flags.c_contiguous:
             raise UserError("`images` must be C-contiguous; pass `np.ascontiguousarray(images)`.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedLayer:
+    """What was found out about a layer.
+
+    Attributes:
+        form: how its weights are packed: "dense", "unstructured", "2x1", "4x1", "2:4" or "pattern".
+        us: microseconds of each form that was tried; empty where none but one came into question.
+        note: why it runs in its form.
+    """
+
+    name: str
+    form: str
+    us: Mapping[str, float]
+    note: str
+
+
+def tune(
+    path: str | os.PathLike,
+    *,
+    isa: str | None = None,
+    threads: int = 1,
+    progress: Callable[[int, int], None] = lambda done, layers: None,
+) -> tuple[bytes, tuple[TunedLayer, ...]]:
+    """Decides by measurement how every layer of a model file runs on this machine.
+
+    Each layer that may be sparse is timed in every form that its zeros allow, unless it is estimated to take
+    much longer than the best. The fastest is taken; dense where no other is faster beyond doubt.
+
+    Args:
+        isa: one of `isas()`; what `isa()` returns where left out.
+        threads: how many the network is to run with.
+        progress: is told how many layers are done, and of how many.
+
+    Returns:
+        The bytes of the same model file with a section that holds the forms and the weights packed in them
+        (docs/format.md). `Model.open` uses it on this machine and ignores it on another one.
+
+    Raises:
+        UserError: where the file cannot be read or is not a sound model.
+    """
+    threads = _at_least_one("threads", threads)
+    data, layers = _call(_native.tune, os.fsencode(path), isa, threads, progress)
+    return data, tuple(TunedLayer(**layer) for layer in layers)
 
 
 def _at_least_one(name: str, number: int) -> int:

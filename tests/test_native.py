@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -321,10 +322,18 @@ def test_layer_with_few_zeros_runs_dense_and_says_so():
     (planned,) = native.Model.from_bytes(to_bytes(random_network([few], seed=0))).layers
     assert planned.pattern == "unstructured"
     assert "conv1x1_dense" in planned.kernel_name
-    assert re.fullmatch(r"packed dense: 20% zeros, unstructured pays from \d\d%", planned.note)
+    assert re.fullmatch(r"dense: 20% zeros, pays from \d\d%", planned.note)
     many = layer("conv1x1", c_in=32, c_out=32, height=8, width=8, sparsity=0.9)
     (planned,) = native.Model.from_bytes(to_bytes(random_network([many], seed=0))).layers
     assert "conv1x1_unstructured" in planned.kernel_name
+    assert re.fullmatch(r"unstructured: 90% zeros, pays from \d\d%", planned.note)
+    (planned,) = native.Model.from_bytes(
+        to_bytes(random_network([replace(many, sparsity=0.0, pattern=Dense())], seed=0))
+    ).layers
+    assert planned.note == "dense: no zeros"
+    (planned,) = native.Model.from_bytes(
+        to_bytes(random_network([layer("depthwise", c_in=9)], seed=0))
+    ).layers
     assert planned.note == ""
 
 
@@ -352,11 +361,11 @@ def test_a_layer_in_a_pattern_runs_in_it():
         sparsity = 0.5 if name == "two_of_four" else 0.9
         one = layer("fully_connected", c_in=4096, c_out=1024, sparsity=sparsity, pattern=pattern)
         assert f"fully_connected_{name}_" in planned(one).kernel_name
-        assert planned(one).note == ""
+        assert "% zeros, pays from " in planned(one).note
     for pattern, name in ((Unstructured(), "direct"), (KernelPattern(), "pattern")):
         one = layer("conv", c_in=64, c_out=64, height=14, width=14, sparsity=0.9, pattern=pattern)
         assert f"conv_{name}_" in planned(one).kernel_name
-        assert planned(one).note == ""
+        assert "% zeros, pays from " in planned(one).note
 
 
 def test_zeros_decide_how_a_layer_runs_not_its_label():
@@ -366,11 +375,70 @@ def test_zeros_decide_how_a_layer_runs_not_its_label():
     one = planned(layer("conv1x1", **size), pruned)
     assert (one.pattern, one.nonzeros) == ("dense", 128 * 128)
     assert "conv1x1_unstructured_" in one.kernel_name
-    assert "packed unstructured: 90% zeros, dense estimated to take" in one.note
+    assert "unstructured: 90% zeros, pays from" in one.note
     # A block of 4 with one nonzero is three zeros to multiply.
     one = planned(layer("conv1x1", **size, sparsity=0.9, pattern=Block(4)), pruned)
     assert "conv1x1_unstructured_" in one.kernel_name
-    assert "packed unstructured: 90% zeros, block4 estimated to take" in one.note
+    assert "unstructured: 90% zeros, 4x1 estimated to take" in one.note
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_tuned_file_runs_as_it_was_tuned(threads, tmp_path):
+    network = whole_network(33, 17, sparsity=0.8, stride=1)
+    path = tmp_path / "model.snas"
+    write(network, path)
+    told = []
+    data, layers = native.tune(path, threads=threads, progress=lambda done, all: told.append((done, all)))
+    assert told == [(i, len(layers)) for i in range(len(layers) + 1)]
+    plain = native.Model.from_bytes(to_bytes(network), threads=threads)
+    tuned = native.Model.from_bytes(data, threads=threads)
+    x = np.random.default_rng(0).random((3, *network.image), np.float32)
+    np.testing.assert_allclose(tuned.run(x), plain.run(x), atol=1e-5)
+    assert plain.tuning == ""
+    assert tuned.tuning == f"tuned for this machine, {threads} thread{'s' * (threads > 1)}"
+    assert [planned.name for planned in tuned.layers] == [found.name for found in layers]
+    for found, planned in zip(layers, tuned.layers, strict=True):
+        assert found.note == planned.note or not found.us
+        if found.us:
+            # Never slower than dense, which is always tried.
+            assert found.us[found.form] <= found.us["dense"]
+            assert planned.note.startswith(f"{found.form}: measured ")
+        else:
+            assert found.form == "dense"
+    assert any(found.us for found in layers)
+    # The file that was tuned opens like any other, and can be tuned again.
+    written = tmp_path / "tuned.snas"
+    written.write_bytes(data)
+    assert native.Model.open(written, threads=threads).weight_bytes == tuned.weight_bytes
+    assert len(native.tune(written, threads=threads)[1]) == len(layers)
+
+
+def test_a_file_tuned_elsewhere_is_read_checked_and_ignored():
+    image = np.fromfile(GOLDEN / "tiny_v1.image.f32", "<f4").reshape(1, 9, 7, 3)
+    expected = np.fromfile(GOLDEN / "tiny_v1.outputs.f32", "<f4")
+    for isa in ISAS:
+        model = native.Model.open(GOLDEN / "tiny_v2.snas", isa=isa)
+        assert model.tuning == "tuned for another machine: a machine of paper, scalar"
+        np.testing.assert_allclose(model.run(image)[0], expected, rtol=1e-4, atol=1e-5)
+    data = bytearray((GOLDEN / "tiny_v2.snas").read_bytes())
+    section = 64 * int.from_bytes(data[44:48], "little")
+    data[section + 128] = 6  # The form of the first layer.
+    data[16:20] = zlib.crc32(data[20:]).to_bytes(4, "little")
+    with pytest.raises(
+        UserError, match=f"offset {section + 128}: tuning: layer 0 'stem': form: expected 0 to 5"
+    ):
+        native.Model.from_bytes(bytes(data))
+
+
+def test_what_cannot_be_tuned_is_refused(tmp_path):
+    with pytest.raises(UserError, match="none.snas"):
+        native.tune(tmp_path / "none.snas")
+    with pytest.raises(UserError, match="`threads` must be"):
+        native.tune(GOLDEN / "tiny_v1.snas", threads=0)
+    with pytest.raises(UserError, match="`threads` must be"):
+        native.tune(GOLDEN / "tiny_v1.snas", threads=1000)
+    with pytest.raises(UserError, match="scalar"):
+        native.tune(GOLDEN / "tiny_v1.snas", isa="mmx")
 
 
 def test_measured_times_have_sane_shapes():

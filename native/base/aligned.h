@@ -18,7 +18,8 @@ constexpr size_t RoundUp(size_t x, size_t multiple) {
 }
 constexpr size_t CeilDiv(size_t x, size_t y) { return (x + y - 1) / y; }
 
-// A fixed number of elements, zero at first. Throws std::bad_alloc.
+// A fixed number of elements, zero at first, or those that lie somewhere else. Throws
+// std::bad_alloc.
 template <class T>
 class AlignedArray {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -34,13 +35,26 @@ class AlignedArray {
     if (data_ == nullptr) throw std::bad_alloc();
     std::memset(static_cast<void*>(data_), 0, bytes);
   }
+  // A view of `size` elements, which stay where they are and outlive it; nobody may write to them.
+  // As with an array of its own, whole cache lines of them may be read.
+  static AlignedArray Borrow(const T* data, size_t size) {
+    AlignedArray view;
+    view.data_ = const_cast<T*>(data);
+    view.size_ = size;
+    view.owned_ = false;
+    return view;
+  }
+
   AlignedArray(AlignedArray&& other) noexcept { *this = std::move(other); }
   AlignedArray& operator=(AlignedArray&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(owned_, other.owned_);
     return *this;
   }
-  ~AlignedArray() { std::free(data_); }
+  ~AlignedArray() {
+    if (owned_) std::free(data_);
+  }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
@@ -52,6 +66,7 @@ class AlignedArray {
  private:
   T* data_ = nullptr;
   size_t size_ = 0;
+  bool owned_ = true;
 };
 
 }  // namespace sparsenas

@@ -3,7 +3,8 @@
 //   sparsenas-fuzz-model CORPUS -max_len=65536 -runs=5000000
 //
 // Magic, version, size and checksum are put right first: almost every change would end there
-// (model/test.cc looks at each of those).
+// (model/test.cc looks at each of those). Nothing is tuned here: seeds bring their sections
+// (corpus.py).
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -42,7 +43,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size >= 64) {
     const uint64_t file_bytes = size;
     std::memcpy(bytes.data(), "SNAS", 4);
-    std::memcpy(bytes.data() + 4, &sparsenas::kFormatVersion, 4);
+    // With a tuning section where the header says there is one.
+    uint32_t tuning;
+    std::memcpy(&tuning, bytes.data() + 44, 4);
+    const uint32_t version = tuning == 0 ? 1 : sparsenas::kFormatVersion;
+    std::memcpy(bytes.data() + 4, &version, 4);
     std::memcpy(bytes.data() + 8, &file_bytes, 8);
     const uint32_t checksum = sparsenas::Crc32(bytes.data() + 20, size - 20);
     std::memcpy(bytes.data() + 16, &checksum, 4);

@@ -25,17 +25,54 @@ Tables MakeTables() {
   return tables;
 }
 
+// Steps on by eight bytes.
+uint32_t Step(const Tables& tables, uint32_t crc, const uint8_t* bytes) {
+  uint32_t next = 0;
+  for (size_t i = 0; i < 4; ++i) next ^= tables[7 - i][bytes[i] ^ ((crc >> (8 * i)) & 0xff)];
+  for (size_t i = 4; i < 8; ++i) next ^= tables[7 - i][bytes[i]];
+  return next;
+}
+
+// Polynomials over two elements modulo that of the CRC, the coefficient of x^0 in the highest bit.
+uint32_t Product(uint32_t a, uint32_t b) {
+  uint32_t product = 0;
+  for (uint32_t bit = 0x80000000u; bit != 0; bit >>= 1) {
+    if (a & bit) product ^= b;
+    b = (b >> 1) ^ (b & 1 ? 0xEDB88320u : 0u);
+  }
+  return product;
+}
+
+// x^(8 n): what n bytes more make of a CRC, as a factor.
+uint32_t Shift(size_t n) {
+  uint32_t power = 0x00800000u, shift = 0x80000000u;  // x^8 and 1.
+  for (; n > 0; n >>= 1) {
+    if (n & 1) shift = Product(shift, power);
+    power = Product(power, power);
+  }
+  return shift;
+}
+
 }  // namespace
 
 uint32_t Crc32(const uint8_t* bytes, size_t size) {
   static const Tables tables = MakeTables();
   uint32_t crc = 0xffffffffu;
-  for (; size >= kSlices; bytes += kSlices, size -= kSlices) {
-    uint32_t next = 0;
-    for (size_t i = 0; i < 4; ++i) next ^= tables[7 - i][bytes[i] ^ ((crc >> (8 * i)) & 0xff)];
-    for (size_t i = 4; i < 8; ++i) next ^= tables[7 - i][bytes[i]];
-    crc = next;
+  // A step waits for the one before: four parts at once take a third of the time.
+  constexpr size_t kParts = 4;
+  const size_t part = size / kParts / kSlices * kSlices;
+  if (part > 0) {
+    uint32_t crcs[kParts] = {crc};
+    for (size_t i = 0; i < part; i += kSlices) {
+      for (size_t k = 0; k < kParts; ++k) crcs[k] = Step(tables, crcs[k], bytes + k * part + i);
+    }
+    const uint32_t shift = Shift(part);
+    crc = crcs[0];
+    for (size_t k = 1; k < kParts; ++k) crc = Product(crc, shift) ^ crcs[k];
+    bytes += kParts * part;
+    size -= kParts * part;
   }
+  for (; size >= kSlices; bytes += kSlices, size -= kSlices) crc = Step(tables, crc, bytes);
   for (; size > 0; ++bytes, --size) crc = (crc >> 8) ^ tables[0][(crc ^ *bytes) & 0xff];
   return ~crc;
 }

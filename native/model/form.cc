@@ -19,24 +19,6 @@ struct FormCost {
 // Estimates are not so exact that another sparse form is worth it for a few percent.
 constexpr double kNear = 1.1;
 
-const char* Name(Form form) {
-  switch (form) {
-    case Form::kDense:
-      return "dense";
-    case Form::kUnstructured:
-      return "unstructured";
-    case Form::kBlock2:
-      return "block2";
-    case Form::kBlock4:
-      return "block4";
-    case Form::kTwoOfFour:
-      return "2:4";
-    case Form::kKernel:
-      return "pattern";
-  }
-  return "";
-}
-
 Form FormOf(Pattern pattern) {
   switch (pattern) {
     case Pattern::kDense:
@@ -112,66 +94,164 @@ std::vector<FormCost> Costs(const LayerView& layer, Isa isa) {
   return layer.op == Op::kConv ? ConvCosts(isa) : Conv1x1Costs(isa);
 }
 
-double ZeroPercent(size_t nonzeros, uint64_t weights) {
-  return 100 - 100 * double(nonzeros) / double(weights);
-}
-
 size_t DenseNonzeros(const LayerView& layer) {
   return layer.nonzeros - size_t(std::count(layer.weight, layer.weight + layer.nonzeros, 0.0f));
 }
 
+double PaysFrom(const FormCost& cost, double rows, double dense) {
+  return 1 - (dense - cost.row * rows) / (cost.weight * dense);
+}
+
+uint32_t RowsOf(Form form) { return form == Form::kBlock2 ? 2 : form == Form::kBlock4 ? 4 : 1; }
+
+// "unstructured: 90% zeros, pays from 41%".
+std::string Reason(Form form, double zeros, double pays_from) {
+  char note[96];
+  if (zeros == 0) {
+    std::snprintf(note, sizeof note, "%s: no zeros", Name(form));
+  } else if (pays_from >= 1) {
+    std::snprintf(note, sizeof note, "%s: %.0f%% zeros, never pays", Name(form), 100 * zeros);
+  } else {
+    std::snprintf(note, sizeof note, "%s: %.0f%% zeros, pays from %.0f%%", Name(form), 100 * zeros,
+                  100 * std::max(pays_from, 0.0));
+  }
+  return note;
+}
+
+bool ZerosAllowTwoOfFour(const SparseRows& rows) {
+  const uint32_t* column = rows.column;
+  for (size_t d = 0; d < rows.rows; ++d) {
+    // Columns ascend, so that more than two of a group stand side by side.
+    for (uint32_t k = 2; k < rows.counts[d]; ++k) {
+      if (column[k - 2] / 4 == column[k] / 4) return false;
+    }
+    column += rows.counts[d];
+  }
+  return true;
+}
+
+bool ZerosAllowKernels(const SparseRows& rows) {
+  if (rows.columns % 9 != 0) return false;
+  const uint32_t* column = rows.column;
+  for (size_t d = 0; d < rows.rows; ++d) {
+    for (uint32_t k = 4; k < rows.counts[d]; ++k) {
+      if (column[k - 4] / 9 == column[k] / 9) return false;
+    }
+    column += rows.counts[d];
+  }
+  return true;
+}
+
 }  // namespace
+
+const char* Name(Form form) {
+  switch (form) {
+    case Form::kDense:
+      return "dense";
+    case Form::kUnstructured:
+      return "unstructured";
+    case Form::kBlock2:
+      return "2x1";
+    case Form::kBlock4:
+      return "4x1";
+    case Form::kTwoOfFour:
+      return "2:4";
+    case Form::kKernel:
+      return "pattern";
+  }
+  return "";
+}
+
+bool Runs(Op op, Form form) {
+  switch (form) {
+    case Form::kDense:
+      return true;
+    case Form::kUnstructured:
+      return op == Op::kConv1x1 || op == Op::kFullyConnected || op == Op::kConv;
+    case Form::kBlock2:
+      return op == Op::kConv1x1;
+    case Form::kBlock4:
+      return op == Op::kConv1x1 || op == Op::kFullyConnected;
+    case Form::kTwoOfFour:
+      return op == Op::kFullyConnected;
+    case Form::kKernel:
+      return op == Op::kConv;
+  }
+  return false;
+}
 
 bool MayBeSparse(const LayerView& layer) {
   return layer.pattern != Pattern::kDense || 3 * DenseNonzeros(layer) <= 2 * layer.nonzeros;
 }
 
-FormChoice ChooseForm(const LayerView& layer, const WeightRows& weights, Isa isa) {
-  const Form wanted = FormOf(layer.pattern);
-  struct Estimate {
-    Form form;
-    double time;
-    double pays_from;  // Fraction of weights that need not be held for it to be as fast as dense.
-  };
+bool ZerosAllow(const LayerView& layer, const WeightRows& weights, Form form) {
+  const SparseRows rows = weights.Sparse({0, weights.size()});
+  if (form == Form::kTwoOfFour) return ZerosAllowTwoOfFour(rows);
+  if (form == Form::kKernel) return layer.kernel == 3 && ZerosAllowKernels(rows);
+  return true;
+}
+
+std::vector<FormEstimate> EstimateForms(const LayerView& layer, const WeightRows& weights,
+                                        Isa isa) {
   const double dense = double(layer.dense_weights());
-  std::vector<Estimate> estimates = {{Form::kDense, dense, 0}};
+  std::vector<FormEstimate> estimates = {{Form::kDense, dense, 0}};
   for (const FormCost& cost : Costs(layer, isa)) {
-    if (cost.form == Form::kKernel && layer.pattern != Pattern::kKernel) continue;
-    if (cost.form == Form::kTwoOfFour && layer.pattern != Pattern::k2By4) continue;
-    const uint32_t height = cost.form == Form::kBlock2 ? 2 : cost.form == Form::kBlock4 ? 4 : 1;
+    if (!ZerosAllow(layer, weights, cost.form)) continue;
+    const uint32_t height = RowsOf(cost.form);
     const double held =
         cost.form == Form::kTwoOfFour
             ? dense / 2
             : height * double(CountBlocks(weights.Sparse({0, layer.c_out}), height));
     const double rows = double(layer.c_out) / height;
-    estimates.push_back({cost.form, cost.weight * held + cost.row * rows,
-                         1 - (dense - cost.row * rows) / (cost.weight * dense)});
+    estimates.push_back(
+        {cost.form, cost.weight * held + cost.row * rows, PaysFrom(cost, rows, dense)});
   }
-  const auto find = [&](Form form) {
-    return std::find_if(estimates.begin(), estimates.end(),
-                        [&](const Estimate& estimate) { return estimate.form == form; });
-  };
-  const auto own = find(wanted);
-  const auto best =
-      std::min_element(estimates.begin(), estimates.end(),
-                       [](const Estimate& a, const Estimate& b) { return a.time < b.time; });
-  const bool near = own != estimates.end() && own->time < kNear * best->time;
-  if (best->form == wanted || (near && best->form != Form::kDense)) return {wanted, ""};
+  return estimates;
+}
 
-  char note[128];
-  const double zeros = ZeroPercent(weights.nonzeros(), layer.dense_weights());
-  if (own == estimates.end()) {
-    std::snprintf(note, sizeof note, "packed %s: %.0f%% zeros, no kernel for %s", Name(best->form),
-                  zeros, sparsenas::Name(layer.pattern));
-  } else if (best->form == Form::kDense) {
-    std::snprintf(note, sizeof note, "packed dense: %.0f%% zeros, %s pays from %.0f%%", zeros,
-                  Name(wanted), 100 * std::min(own->pays_from, 1.0));
-  } else {
-    std::snprintf(note, sizeof note,
-                  "packed %s: %.0f%% zeros, %s estimated to take %.1f times as long",
-                  Name(best->form), zeros, Name(wanted), own->time / best->time);
+FormChoice ChooseForm(const LayerView& layer, const WeightRows& weights, Isa isa) {
+  const Form wanted = FormOf(layer.pattern);
+  std::vector<FormEstimate> estimates = EstimateForms(layer, weights, isa);
+  // Whose kernels were fitted to layers that were pruned for them: not to be taken by chance.
+  const auto by_chance = [&](const FormEstimate& estimate) {
+    return (estimate.form == Form::kTwoOfFour || estimate.form == Form::kKernel) &&
+           estimate.form != wanted;
+  };
+  estimates.erase(std::remove_if(estimates.begin(), estimates.end(), by_chance), estimates.end());
+  const auto own =
+      std::find_if(estimates.begin(), estimates.end(),
+                   [&](const FormEstimate& estimate) { return estimate.form == wanted; });
+  const auto faster = [](const FormEstimate& a, const FormEstimate& b) { return a.time < b.time; };
+  auto best = std::min_element(estimates.begin(), estimates.end(), faster);
+  const bool near = own != estimates.end() && own->time < kNear * best->time;
+  if (near && best->form != Form::kDense) best = own;
+  const double zeros = 1 - double(weights.nonzeros()) / double(layer.dense_weights());
+  if (own != estimates.end() && own != best && own->form != Form::kDense &&
+      best->form != Form::kDense) {
+    char note[96];
+    std::snprintf(note, sizeof note, "%s: %.0f%% zeros, %s estimated to take %.1f times as long",
+                  Name(best->form), 100 * zeros, Name(wanted), own->time / best->time);
+    return {best->form, note};
   }
-  return {best->form, note};
+  // A dense layer says from where the best sparse form pays, a sparse one from where its own does.
+  auto pays = best;
+  if (best->form == Form::kDense) {
+    pays = own == estimates.end() || own->form == Form::kDense
+               ? std::min_element(estimates.begin() + 1, estimates.end(), faster)
+               : own;
+  }
+  return {best->form, Reason(best->form, zeros, pays->pays_from)};
+}
+
+FormChoice ChooseDense(const LayerView& layer, Isa isa) {
+  const double dense = double(layer.dense_weights());
+  double from = 1;
+  for (const FormCost& cost : Costs(layer, isa)) {
+    if (cost.form == Form::kTwoOfFour || cost.form == Form::kKernel) continue;
+    from = std::min(from, PaysFrom(cost, double(layer.c_out) / RowsOf(cost.form), dense));
+  }
+  const double zeros = 1 - double(DenseNonzeros(layer)) / dense;
+  return {Form::kDense, Reason(Form::kDense, zeros, from)};
 }
 
 }  // namespace sparsenas

@@ -32,7 +32,7 @@ constexpr uint64_t kMaxColumns = 1u << 30;  // Of a fully connected layer.
 
 // Offsets in the header.
 constexpr size_t kVersion = 4, kFileBytes = 8, kChecksum = 16, kInputLayout = 20, kHeight = 24,
-                 kWidth = 28, kChannels = 32, kLayerCount = 36, kClassCount = 40, kReserved = 44,
+                 kWidth = 28, kChannels = 32, kLayerCount = 36, kClassCount = 40, kTuning = 44,
                  kStringsOffset = 48, kStringsBytes = 56;
 
 // Offsets in a layer record.
@@ -131,7 +131,6 @@ class Reader {
     model.channels = Between(kChannels, "image channels", 1, kMaxChannels);
     const uint32_t layers = Between(kLayerCount, "layer_count", 1, kMaxLayers);
     const uint32_t classes = Between(kClassCount, "class_count", 0, kMaxClasses);
-    Between(kReserved, "reserved", 0, 0);
     const uint64_t layers_end = kHeaderBytes + uint64_t{kLayerBytes} * layers;
     if (layers_end > size_) {
       Fail(kLayerCount, "layer_count",
@@ -140,6 +139,9 @@ class Reader {
            Text(layers));
     }
     blobs_begin_ = layers_end;
+    model.bytes = bytes_;
+    model.size = size_;
+    model.tuning = ReadTuningOffset();
 
     std::vector<std::string> strings = ReadStrings(uint64_t{layers} + classes);
     model.layers.reserve(layers);
@@ -206,7 +208,7 @@ class Reader {
       Fail(kVersion, "version (written by a newer sparsenas; update this one)",
            "at most " + Text(kFormatVersion), Text(version));
     }
-    Between(kVersion, "version", kFormatVersion, kFormatVersion);
+    Between(kVersion, "version", 1, kFormatVersion);
     const uint64_t file_bytes = U64(kFileBytes);
     if (file_bytes != size_) {
       Fail(kFileBytes, "file_bytes (is the file complete?)", Text(uint64_t{size_}) + " as it has",
@@ -217,6 +219,17 @@ class Reader {
       Fail(kChecksum, "checksum (the file is damaged; copy or export it again)",
            Hex(checksum) + " by its content", Hex(U32(kChecksum)));
     }
+  }
+
+  // Whether what is there is sound is for ReadTuning to see.
+  size_t ReadTuningOffset() const {
+    if (U32(kVersion) == 1) return Between(kTuning, "tuning_offset (of version 1)", 0, 0);
+    const uint64_t offset = uint64_t{U32(kTuning)} * kAlignment;
+    if (offset < blobs_begin_ || offset > size_) {
+      Fail(kTuning, "tuning_offset times 64", Text(blobs_begin_) + " to " + Text(uint64_t{size_}),
+           Text(offset));
+    }
+    return offset;
   }
 
   std::vector<std::string> ReadStrings(uint64_t count) const {

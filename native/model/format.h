@@ -13,7 +13,8 @@
 
 namespace sparsenas {
 
-constexpr uint32_t kFormatVersion = 1;
+// Of files with a tuning section; those without have version 1, in which there is none.
+constexpr uint32_t kFormatVersion = 2;
 
 // Where a layer's `inputs` mean the network's input.
 constexpr int32_t kImage = -1;
@@ -84,6 +85,9 @@ struct ModelView {
   InputLayout input_layout;
   std::vector<LayerView> layers;
   std::vector<std::string> classes;
+  const uint8_t* bytes = nullptr;  // Of the file.
+  size_t size = 0;
+  size_t tuning = 0;  // Offset of the tuning section (model/tuning.h), 0 where there is none.
 };
 
 // Checks the bytes of a model file and returns views into them, which live as long as the bytes.

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -37,28 +38,32 @@ void WarmUp(const Fn& run) {
 // More than any machine this runs on has cores.
 constexpr size_t kMaxThreads = 256;
 
+}  // namespace
+
 void CheckThreads(size_t threads) {
   if (threads < 1 || threads > kMaxThreads)
     Fail("`threads` must be 1 to %zu, found %zu.", kMaxThreads, threads);
 }
-
-}  // namespace
 
 Model::Model(Plan plan)
     : plan_(std::move(plan)), arena_(plan_.arena_floats), threads_(plan_.threads) {}
 
 Model Model::Open(const std::string& path, Isa isa, size_t threads) {
   CheckThreads(threads);
-  const MappedFile file(path);
-  return Model(MakePlan(ReadModel(file.bytes(), file.size(), path), isa, threads));
+  const auto file = std::make_shared<const MappedFile>(path);
+  Plan plan = MakePlan(ReadModel(file->bytes(), file->size(), path), isa, threads);
+  if (plan.uses_file) plan.file = file;
+  return Model(std::move(plan));
 }
 
 Model Model::FromBytes(const void* bytes, size_t size, const std::string& name, Isa isa,
                        size_t threads) {
   CheckThreads(threads);
-  AlignedArray<uint8_t> copy(size);
-  if (size > 0) std::memcpy(copy.data(), bytes, size);
-  return Model(MakePlan(ReadModel(copy.data(), size, name), isa, threads));
+  const auto copy = std::make_shared<AlignedArray<uint8_t>>(size);
+  if (size > 0) std::memcpy(copy->data(), bytes, size);
+  Plan plan = MakePlan(ReadModel(copy->data(), size, name), isa, threads);
+  if (plan.uses_file) plan.file = copy;
+  return Model(std::move(plan));
 }
 
 void Model::Run(const float* image, float* outputs) {
@@ -109,7 +114,7 @@ void Model::Profile(size_t repeats, double* seconds) {
   for (size_t i = 0; i < repeats; ++i) {
     Clock::time_point begin = Clock::now();
     for (const Plan::Step& step : plan_.steps) {
-      RunStep(step, image.data());
+      RunStep(step, image.data(), arena_.data(), threads_);
       const Clock::time_point end = Clock::now();
       *seconds++ = Seconds(end - begin);
       begin = end;
@@ -127,23 +132,7 @@ void Model::LoadImage(const float* image) {
 }
 
 void Model::RunSteps(const float* image) {
-  for (const Plan::Step& step : plan_.steps) RunStep(step, image);
-}
-
-void Model::RunStep(const Plan::Step& step, const float* image) {
-  if (step.copy) step.copy(image, arena_.data());
-  if (step.parts.size() == 1) return step.parts[0](image, arena_.data());
-  struct Context {
-    const std::vector<Plan::Part>& parts;
-    const float* image;
-    float* arena;
-  } context{step.parts, image, arena_.data()};
-  threads_.Run(
-      [](void* shared, size_t thread) {
-        const Context& context = *static_cast<const Context*>(shared);
-        if (thread < context.parts.size()) context.parts[thread](context.image, context.arena);
-      },
-      &context);
+  for (const Plan::Step& step : plan_.steps) RunStep(step, image, arena_.data(), threads_);
 }
 
 }  // namespace sparsenas

@@ -12,6 +12,9 @@
 
 namespace sparsenas {
 
+// Fails unless there is at least one and not absurdly many.
+void CheckThreads(size_t threads);
+
 class Model {
  public:
   // Maps, checks and packs a model file. Fails with one line for a bad one. Large layers are shared
@@ -48,7 +51,6 @@ class Model {
 
   void LoadImage(const float* image);
   void RunSteps(const float* image);
-  void RunStep(const Plan::Step& step, const float* image);
 
   Plan plan_;
   AlignedArray<float> arena_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -9,6 +10,7 @@
 #include "kernels/tensor.h"
 #include "model/arena.h"
 #include "model/step.h"
+#include "model/tuning.h"
 
 namespace sparsenas {
 namespace {
@@ -201,10 +203,46 @@ class Layout {
 
 }  // namespace
 
+void RunStep(const Plan::Step& step, const float* image, float* arena, Threads& threads) {
+  if (step.copy) step.copy(image, arena);
+  if (step.parts.size() == 1) return step.parts[0](image, arena);
+  struct Context {
+    const std::vector<Plan::Part>& parts;
+    const float* image;
+    float* arena;
+  } context{step.parts, image, arena};
+  threads.Run(
+      [](void* shared, size_t thread) {
+        const Context& context = *static_cast<const Context*>(shared);
+        if (thread < context.parts.size()) context.parts[thread](context.image, context.arena);
+      },
+      &context);
+}
+
 Plan MakePlan(const ModelView& model, Isa isa, size_t threads) {
-  CheckSupported(model);
+  const std::optional<Tuning> tuning = ReadTuning(model);
+  const TuningUse use = tuning ? UseOf(*tuning, isa, threads) : TuningUse::kNothing;
   std::vector<Decision> decisions;
-  for (const LayerView& layer : model.layers) decisions.push_back(Decide(layer, isa, threads));
+  for (size_t i = 0; i < model.layers.size(); ++i) {
+    const LayerView& layer = model.layers[i];
+    const TunedLayer* tuned = use == TuningUse::kNothing ? nullptr : &tuning->layers[i];
+    if (tuned == nullptr) {
+      decisions.push_back(Decide(layer, isa, threads));
+    } else if (use == TuningUse::kForms) {
+      decisions.push_back(DecideAsTuned(model, layer, *tuned, isa, threads));
+    } else {
+      decisions.push_back(DecideAsStored(layer, *tuned, isa, threads));
+    }
+  }
+  Plan plan = MakePlan(model, isa, threads, decisions);
+  if (tuning) plan.tuning = Describe(*tuning, use);
+  plan.uses_file = use == TuningUse::kWeights;
+  return plan;
+}
+
+Plan MakePlan(const ModelView& model, Isa isa, size_t threads,
+              const std::vector<Decision>& decisions) {
+  CheckSupported(model);
   const Layout layout(model, decisions);
   Plan plan;
   plan.isa = isa;
@@ -219,11 +257,14 @@ Plan MakePlan(const ModelView& model, Isa isa, size_t threads) {
   plan.outputs = plan.output.channels * plan.output.pixels();
   plan.arena_floats = layout.arena_floats();
   plan.weight_bytes = 0;
+  plan.uses_file = false;
   for (size_t i = 0; i < model.layers.size(); ++i) {
     const LayerView& layer = model.layers[i];
     const Operands& operands = layout.operands(i);
-    PlannedStep step = PlanStep(layer, decisions[i], operands, isa);
-    plan.layers.push_back({layer, step.kernel_name, decisions[i].choice.note});
+    PlannedStep step = PlanStep(model, layer, decisions[i], operands, isa);
+    plan.layers.push_back({layer, step.kernel_name, decisions[i].choice.note,
+                           decisions[i].choice.form, decisions[i].by_pixels, decisions[i].parts,
+                           std::move(step.packed)});
     plan.weight_bytes += step.weight_bytes;
     Plan::Part copy;
     if (!operands.copies.empty()) {

@@ -4,11 +4,16 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/arch.h"
+#include "base/parallel.h"
+#include "model/form.h"
 #include "model/format.h"
+#include "model/packed.h"
+#include "model/weight_rows.h"
 
 namespace sparsenas {
 
@@ -25,8 +30,15 @@ struct Tensor {
 
 struct PlannedLayer : Layer {
   const char* kernel_name;
-  std::string note;  // Why it runs otherwise than its pattern says; empty where it does not.
+  std::string note;  // Why it runs in the form it does; empty where its operator has but one.
+  Form form;
+  bool by_pixels;           // Parts share the pixels, not the output channels.
+  std::vector<Rows> parts;  // Output channels of each.
+  // Of each part, of the first alone where parts share pixels; points into the plan's weights.
+  std::vector<PackedFields> packed;
 };
+
+struct Decision;
 
 struct Plan {
   // Runs a layer, or some of its output channels or pixels. `image` is the network's input where it
@@ -50,12 +62,23 @@ struct Plan {
   size_t outputs;  // Floats of the output, without padding.
   size_t arena_floats;
   size_t weight_bytes;  // Of the packed weights.
+  std::string tuning;   // What became of the file's tuning section; empty where it has none.
+  bool uses_file;       // Whether weights lie in the file's bytes, which then must stay.
+  std::shared_ptr<const void> file;  // Keeps them.
 
   size_t image_floats() const { return size_t{height} * width * channels; }
 };
 
-// Packs the weights, so that the bytes behind `model` are no longer needed. Fails, naming file and
-// layer, where the model needs what no kernel does.
+// Computes a layer on as many of the threads as it has parts.
+void RunStep(const Plan::Step& step, const float* image, float* arena, Threads& threads);
+
+// Takes forms and packed weights from the model's tuning section where it was tuned for this
+// machine, otherwise chooses by estimates and packs. Unless `uses_file`, the bytes behind `model`
+// are no longer needed. Fails, naming file and layer, where the model needs what no kernel does.
 Plan MakePlan(const ModelView& model, Isa isa, size_t threads);
+
+// As decided for each layer.
+Plan MakePlan(const ModelView& model, Isa isa, size_t threads,
+              const std::vector<Decision>& decisions);
 
 }  // namespace sparsenas

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -45,18 +47,6 @@ size_t Group(const LayerView& layer, Form form) {
   return Mixes(layer) ? 4 : 1;  // Of blocks.
 }
 
-// Whether threads share the pixels of a layer rather than its output channels. Each then fills
-// panels or pads rows for its own pixels alone, which with channels all do for all pixels: two
-// threads are 1.7 to 1.95 times as fast as one in 3x3 convolutions of 56x56 and 28x28 pixels
-// instead of 1.4 to 1.8, and 1.75 to 1.98 times instead of 1.5 to 1.95 in 1x1 of 20 MFLOP and more.
-// A few vectors of pixels do not come out even and make narrow tiles: at 14x14 and 7x7, channels
-// give 1.7 to 2, pixels 1.5 to 1.85.
-bool SharesPixels(const LayerView& layer, size_t threads) {
-  constexpr size_t kLeastPixels = 256;  // Of each thread.
-  return (layer.op == Op::kConv || layer.op == Op::kConv1x1) &&
-         size_t{layer.out_height} * layer.out_width >= kLeastPixels * threads;
-}
-
 // Cuts the output channels into parts of about the same work.
 std::vector<Rows> Split(const LayerView& layer, Form form, const WeightRows* weights,
                         size_t threads) {
@@ -86,23 +76,6 @@ std::vector<Rows> Split(const LayerView& layer, Form form, const WeightRows* wei
   return split;
 }
 
-template <class Weights>
-auto Bytes(const Weights& weights) -> decltype(weights.bytes()) {
-  return weights.bytes();
-}
-size_t Bytes(const Conv1x1DenseWeights& weights) {
-  return weights.weight.bytes() + weights.bias.bytes();
-}
-size_t Bytes(const FullyConnectedDenseWeights& weights) {
-  return weights.weight.bytes() + weights.bias.bytes();
-}
-size_t Bytes(const DepthwiseWeights& weights) {
-  return weights.weight.bytes() + weights.bias.bytes();
-}
-size_t Bytes(const ConvHwcWeights& weights) {
-  return weights.weight.bytes() + weights.bias.bytes();
-}
-
 // Where one part of a layer reads and writes.
 struct Place {
   size_t in, second_in, out, scratch;
@@ -110,8 +83,9 @@ struct Place {
 
 class StepMaker {
  public:
-  StepMaker(const LayerView& layer, const Decision& decision, const Operands& operands, Isa isa)
-      : layer_(layer), decision_(decision), operands_(operands), isa_(isa) {}
+  StepMaker(const ModelView& model, const LayerView& layer, const Decision& decision,
+            const Operands& operands, Isa isa)
+      : model_(model), layer_(layer), decision_(decision), operands_(operands), isa_(isa) {}
 
   PlannedStep Make() {
     for (size_t i = 0; i < decision_.parts.size(); ++i) MakePart(i);
@@ -178,8 +152,15 @@ class StepMaker {
     args.padding = layer_.padding;
     args.out_stride = operands_.out.stride;
     AddPart(BestConvHwc(isa_),
-            PackConvHwc(FileWeight(), FileBias(), rows_.size(), layer_.c_in, layer_.kernel), args,
-            [](ConvHwcArgs& args, const Place& place, const float* image, float* arena) {
+            Packed<ConvHwcWeights>(
+                [&] {
+                  return PackConvHwc(FileWeight(), FileBias(), rows_.size(), layer_.c_in,
+                                     layer_.kernel);
+                },
+                [&](const ConvHwcWeights& packed) {
+                  return FlawOf(packed, rows_.size(), layer_.c_in, layer_.kernel);
+                }),
+            args, [](ConvHwcArgs& args, const Place& place, const float* image, float* arena) {
               args.in = image;
               args.out = arena + place.out;
               args.scratch = arena + place.scratch;
@@ -193,10 +174,15 @@ class StepMaker {
       args.pixels = SharedPixels().size();
       args.in_stride = in.stride;
       args.out_stride = operands_.out.stride;
-      return OneToOne(BestConv1x1Dense(isa_), Packed<Conv1x1DenseWeights>([&] {
-                        return PackConv1x1Dense(DenseWeight(), FileBias(), rows_.size(),
-                                                layer_.c_in);
-                      }),
+      return OneToOne(BestConv1x1Dense(isa_),
+                      Packed<Conv1x1DenseWeights>(
+                          [&] {
+                            return PackConv1x1Dense(DenseWeight(), FileBias(), rows_.size(),
+                                                    layer_.c_in);
+                          },
+                          [&](const Conv1x1DenseWeights& packed) {
+                            return FlawOf(packed, rows_.size(), layer_.c_in);
+                          }),
                       args);
     }
     switch (decision_.choice.form) {
@@ -215,39 +201,78 @@ class StepMaker {
     Conv1x1SparseArgs<kRows> args{};
     args.pixels = SharedPixels().size();
     args.out_stride = operands_.out.stride;
-    OneToOne(kernel, Packed<Conv1x1SparseWeights<kRows>>([&] {
-               return PackConv1x1Block<kRows>(decision_.weights->Sparse(rows_), FileBias(),
-                                              in.stride, args.pixels, isa_);
-             }),
+    OneToOne(kernel,
+             Packed<Conv1x1SparseWeights<kRows>>(
+                 [&] {
+                   return PackConv1x1Block<kRows>(decision_.weights->Sparse(rows_), FileBias(),
+                                                  in.stride, args.pixels, isa_);
+                 },
+                 [&](const Conv1x1SparseWeights<kRows>& packed) {
+                   return FlawOf(packed, rows_.size(), layer_.c_in, in.stride);
+                 }),
              args);
   }
 
   void Conv() {
     switch (decision_.choice.form) {
       case Form::kDense:
-        return Windowed(BestConvDense(isa_), Packed<ConvDenseWeights>([&] {
-                          return PackConvDense(DenseWeight(), FileBias(), rows_.size(), layer_.c_in,
-                                               layer_.kernel, operands_.out.pixels(), isa_);
-                        }));
+        return Windowed(BestConvDense(isa_),
+                        Packed<ConvDenseWeights>(
+                            [&] {
+                              return PackConvDense(DenseWeight(), FileBias(), rows_.size(),
+                                                   layer_.c_in, layer_.kernel,
+                                                   operands_.out.pixels(), isa_);
+                            },
+                            [&](const ConvDenseWeights& packed) {
+                              return FlawOf(packed, rows_.size(), layer_.c_in, layer_.kernel, isa_);
+                            }));
       case Form::kKernel:
-        return Windowed(BestConvPattern(isa_), Packed<ConvPatternWeights>([&] {
-                          return PackConvPattern(decision_.weights->Sparse(rows_), FileBias(),
-                                                 layer_.height, layer_.width, layer_.stride, isa_);
-                        }));
+        return Windowed(BestConvPattern(isa_),
+                        Packed<ConvPatternWeights>(
+                            [&] {
+                              return PackConvPattern(decision_.weights->Sparse(rows_), FileBias(),
+                                                     layer_.height, layer_.width, layer_.stride,
+                                                     isa_);
+                            },
+                            [&](const ConvPatternWeights& packed) {
+                              return FlawOf(packed, rows_.size(), layer_.c_in, layer_.height,
+                                            layer_.width, layer_.stride, isa_);
+                            }));
       default:
-        return Windowed(BestConvDirect(isa_), Packed<ConvDirectWeights>([&] {
-                          return PackConvDirect(decision_.weights->Sparse(rows_), FileBias(),
-                                                layer_.kernel, operands_.out.pixels(), isa_);
-                        }));
+        return Windowed(BestConvDirect(isa_),
+                        Packed<ConvDirectWeights>(
+                            [&] {
+                              return PackConvDirect(decision_.weights->Sparse(rows_), FileBias(),
+                                                    layer_.kernel, operands_.out.pixels(), isa_);
+                            },
+                            [&](const ConvDirectWeights& packed) {
+                              return FlawOf(packed, rows_.size(), layer_.c_in, layer_.kernel, isa_);
+                            }));
     }
   }
 
-  // The weights of this part: packed, or those of the first part where parts share pixels.
-  template <class Weights, class Pack>
-  std::shared_ptr<const Weights> Packed(Pack pack) {
+  // The weights of this part: those in the file, or packed, or those of the first part where parts
+  // share pixels. `flaw` says what is wrong with weights in the file, null where nothing is.
+  template <class Weights, class Pack, class Flaw>
+  std::shared_ptr<const Weights> Packed(Pack pack, Flaw flaw) {
     if (decision_.by_pixels && share_ > 0) return std::static_pointer_cast<const Weights>(packed_);
-    const auto weights = std::make_shared<const Weights>(pack());
-    step_.weight_bytes += Bytes(*weights);
+    const auto weights = std::make_shared<Weights>();
+    if (decision_.stored == nullptr) {
+      *weights = pack();
+    } else {
+      const size_t at = decision_.stored->parts[share_].numbers;
+      const char* found = PackedReader(model_, at).Read(weights.get());
+      if (found == nullptr) found = flaw(*weights);
+      if (found != nullptr)
+        Fail(
+            "Model '%s', offset %zu: tuning: layer '%s': expected packed weights that fit it, "
+            "found "
+            "%s; tune the model again.",
+            model_.file.c_str(), at, layer_.name.c_str(), found);
+    }
+    PackedFields fields = FieldsOf(*weights);
+    for (const PackedField& field : fields) step_.weight_bytes += field.bytes;
+    step_.packed.push_back(std::move(fields));
     packed_ = weights;
     return weights;
   }
@@ -276,25 +301,49 @@ class StepMaker {
   }
 
   void FullyConnected() {
-    if (decision_.choice.form == Form::kDense) {
-      return OneToOne(
-          BestFullyConnectedDense(isa_),
-          PackFullyConnectedDense(DenseWeight(), FileBias(), rows_.size(), layer_.columns()),
-          FullyConnectedDenseArgs{});
-    }
-    const SparseRows weight = decision_.weights->Sparse(rows_);
+    const size_t rows = rows_.size(), columns = layer_.columns();
     switch (decision_.choice.form) {
+      case Form::kDense:
+        return OneToOne(
+            BestFullyConnectedDense(isa_),
+            Packed<FullyConnectedDenseWeights>(
+                [&] { return PackFullyConnectedDense(DenseWeight(), FileBias(), rows, columns); },
+                [&](const FullyConnectedDenseWeights& packed) {
+                  return FlawOf(packed, rows, columns);
+                }),
+            FullyConnectedDenseArgs{});
       case Form::kBlock4:
         return OneToOne(BestFullyConnectedBlock4(isa_),
-                        PackFullyConnectedBlock4(weight, FileBias(), isa_),
+                        Packed<FullyConnectedBlock4Weights>(
+                            [&] {
+                              return PackFullyConnectedBlock4(decision_.weights->Sparse(rows_),
+                                                              FileBias(), isa_);
+                            },
+                            [&](const FullyConnectedBlock4Weights& packed) {
+                              return FlawOf(packed, rows, columns, isa_);
+                            }),
                         FullyConnectedBlock4Args{});
       case Form::kTwoOfFour:
         return OneToOne(BestFullyConnectedTwoOfFour(isa_),
-                        PackFullyConnectedTwoOfFour(weight, FileBias()),
+                        Packed<FullyConnectedTwoOfFourWeights>(
+                            [&] {
+                              return PackFullyConnectedTwoOfFour(decision_.weights->Sparse(rows_),
+                                                                 FileBias());
+                            },
+                            [&](const FullyConnectedTwoOfFourWeights& packed) {
+                              return FlawOf(packed, rows, columns);
+                            }),
                         FullyConnectedTwoOfFourArgs{});
       default:
         return OneToOne(BestFullyConnectedUnstructured(isa_),
-                        PackFullyConnectedUnstructured(weight, FileBias(), isa_),
+                        Packed<FullyConnectedUnstructuredWeights>(
+                            [&] {
+                              return PackFullyConnectedUnstructured(
+                                  decision_.weights->Sparse(rows_), FileBias(), isa_);
+                            },
+                            [&](const FullyConnectedUnstructuredWeights& packed) {
+                              return FlawOf(packed, rows, columns, isa_);
+                            }),
                         FullyConnectedUnstructuredArgs{});
     }
   }
@@ -306,8 +355,14 @@ class StepMaker {
     args.stride = layer_.stride;
     args.in_stride = operands_.in[0].stride;
     args.out_stride = operands_.out.stride;
-    OneToOne(BestDepthwise(isa_),
-             PackDepthwise(FileWeight(), FileBias(), rows_.size(), layer_.kernel), args);
+    OneToOne(
+        BestDepthwise(isa_),
+        Packed<DepthwiseWeights>(
+            [&] { return PackDepthwise(FileWeight(), FileBias(), rows_.size(), layer_.kernel); },
+            [&](const DepthwiseWeights& packed) {
+              return FlawOf(packed, rows_.size(), layer_.kernel);
+            }),
+        args);
   }
 
   void GlobalAveragePool() {
@@ -316,7 +371,7 @@ class StepMaker {
     args.pixels = operands_.in[0].pixels();
     args.in_stride = operands_.in[0].stride;
     args.out_stride = operands_.out.stride;
-    OneToOne(BestGlobalAveragePool(isa_), NoWeights(), args);
+    OneToOne(BestGlobalAveragePool(isa_), Nothing(), args);
   }
 
   void Add() {
@@ -350,15 +405,22 @@ class StepMaker {
     args.width = layer_.width;
     args.in_stride = operands_.in[0].stride;
     args.out_stride = operands_.out.stride;
-    OneToOne(kernel, NoWeights(), args);
+    OneToOne(kernel, Nothing(), args);
   }
 
   // What an operator without weights packs.
   struct NoWeights {
     template <class Args>
     void Fill(Args&) const {}
-    size_t bytes() const { return 0; }
+    template <class Self>
+    static auto Fields(Self&) {
+      return std::tie();
+    }
   };
+  std::shared_ptr<const NoWeights> Nothing() {
+    return Packed<NoWeights>([] { return NoWeights(); },
+                             [](const NoWeights&) -> const char* { return nullptr; });
+  }
 
   // For weights as they are in the file, output channels outermost.
   const float* FileWeight() const { return layer_.weight + rows_.begin * layer_.columns(); }
@@ -384,7 +446,7 @@ class StepMaker {
   // Likewise with two tensors in.
   template <class Args>
   void TwoToOne(const Kernel<Args>& kernel, Args args) {
-    AddPart(kernel, NoWeights(), args,
+    AddPart(kernel, Nothing(), args,
             [](Args& args, const Place& place, const float*, float* arena) {
               args.a = arena + place.in;
               args.b = arena + place.second_in;
@@ -393,10 +455,6 @@ class StepMaker {
   }
 
   // Adds a kernel with its packed weights. `point` sets the arguments that are pointers.
-  template <class Args, class Weights, class Point>
-  void AddPart(const Kernel<Args>& kernel, Weights weights, Args args, Point point) {
-    AddPart(kernel, Packed<Weights>([&] { return std::move(weights); }), args, point);
-  }
   template <class Args, class Weights, class Point>
   void AddPart(const Kernel<Args>& kernel, std::shared_ptr<const Weights> held, Args args,
                Point point) {
@@ -410,6 +468,7 @@ class StepMaker {
     });
   }
 
+  const ModelView& model_;
   const LayerView& layer_;
   const Decision& decision_;
   const Operands& operands_;
@@ -422,19 +481,67 @@ class StepMaker {
   Place place_{};                       // Likewise.
 };
 
+std::string NoteOf(const LayerView& layer, const TunedLayer& tuned, Isa isa) {
+  if (!Mixes(layer)) return "";
+  const std::string note = MeasuredNote(tuned.form, tuned.us);
+  return note.empty() && tuned.form == Form::kDense ? ChooseDense(layer, isa).note : note;
+}
+
 }  // namespace
 
+// Each then fills panels or pads rows for its own pixels alone, which with channels all do for all
+// pixels: two threads are 1.7 to 1.95 times as fast as one in 3x3 convolutions of 56x56 and 28x28
+// pixels instead of 1.4 to 1.8, and 1.75 to 1.98 times instead of 1.5 to 1.95 in 1x1 of 20 MFLOP
+// and more. A few vectors of pixels do not come out even and make narrow tiles: at 14x14 and 7x7,
+// channels give 1.7 to 2, pixels 1.5 to 1.85.
+bool SharesPixels(const LayerView& layer, size_t threads) {
+  constexpr size_t kLeastPixels = 256;  // Of each thread.
+  return (layer.op == Op::kConv || layer.op == Op::kConv1x1) &&
+         size_t{layer.out_height} * layer.out_width >= kLeastPixels * threads;
+}
+
 Decision Decide(const LayerView& layer, Isa isa, size_t threads) {
+  if (!Mixes(layer)) return DecideAs(layer, {Form::kDense, ""}, nullptr, threads);
+  if (!MayBeSparse(layer)) return DecideAs(layer, ChooseDense(layer, isa), nullptr, threads);
+  auto weights = std::make_shared<const WeightRows>(layer);
+  FormChoice choice = ChooseForm(layer, *weights, isa);
+  return DecideAs(layer, std::move(choice), std::move(weights), threads);
+}
+
+Decision DecideAs(const LayerView& layer, FormChoice choice,
+                  std::shared_ptr<const WeightRows> weights, size_t threads) {
   Decision decision;
-  if (Mixes(layer) && MayBeSparse(layer)) {
-    decision.weights = std::make_shared<const WeightRows>(layer);
-    decision.choice = ChooseForm(layer, *decision.weights, isa);
-  }
+  decision.choice = std::move(choice);
+  decision.weights = std::move(weights);
   decision.parts = Split(layer, decision.choice.form, decision.weights.get(), threads);
   if (decision.parts.size() > 1 && SharesPixels(layer, threads)) {
     decision.by_pixels = true;
     decision.parts.assign(threads, {0, layer.c_out});
   }
+  return decision;
+}
+
+Decision DecideAsTuned(const ModelView& model, const LayerView& layer, const TunedLayer& tuned,
+                       Isa isa, size_t threads) {
+  FormChoice choice{tuned.form, NoteOf(layer, tuned, isa)};
+  const bool looks = tuned.form != Form::kDense || layer.pattern != Pattern::kDense;
+  if (!looks) return DecideAs(layer, std::move(choice), nullptr, threads);
+  auto weights = std::make_shared<const WeightRows>(layer);
+  if (!ZerosAllow(layer, *weights, tuned.form))
+    Fail(
+        "Model '%s': tuning: layer '%s': expected a form that its zeros allow, found %s; tune the "
+        "model again.",
+        model.file.c_str(), layer.name.c_str(), Name(tuned.form));
+  return DecideAs(layer, std::move(choice), std::move(weights), threads);
+}
+
+Decision DecideAsStored(const LayerView& layer, const TunedLayer& tuned, Isa isa, size_t threads) {
+  Decision decision;
+  decision.choice = {tuned.form, NoteOf(layer, tuned, isa)};
+  decision.stored = &tuned;
+  decision.by_pixels = tuned.by_pixels;
+  for (const TunedPart& part : tuned.parts) decision.parts.push_back(part.rows);
+  if (tuned.by_pixels) decision.parts.assign(threads, {0, layer.c_out});
   return decision;
 }
 
@@ -455,9 +562,9 @@ size_t ScratchFloats(const LayerView& layer, Form form) {
   }
 }
 
-PlannedStep PlanStep(const LayerView& layer, const Decision& decision, const Operands& operands,
-                     Isa isa) {
-  return StepMaker(layer, decision, operands, isa).Make();
+PlannedStep PlanStep(const ModelView& model, const LayerView& layer, const Decision& decision,
+                     const Operands& operands, Isa isa) {
+  return StepMaker(model, layer, decision, operands, isa).Make();
 }
 
 }  // namespace sparsenas

@@ -1,8 +1,10 @@
 // The module `_native`. sparsenas/native.py gives it types, shapes and errors for people.
+#include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -14,6 +16,7 @@
 #include "base/build_id.h"
 #include "base/peak.h"
 #include "model/model.h"
+#include "model/tune.h"
 
 namespace py = pybind11;
 
@@ -111,6 +114,31 @@ py::list Layers(const SharedModel& model) {
   return layers;
 }
 
+// Returns the tuned model file, and of each layer what was measured and chosen.
+py::tuple TuneFile(const std::string& path, const std::optional<std::string>& isa, size_t threads,
+                   const std::function<void(size_t, size_t)>& progress) {
+  const Isa chosen = IsaOf(isa);
+  const Tuned tuned = [&] {
+    const py::gil_scoped_release release;
+    return Tune(path, chosen, threads, progress);  // Which takes the lock by itself.
+  }();
+  py::list layers;
+  for (size_t i = 0; i < tuned.plan.layers.size(); ++i) {
+    const PlannedLayer& layer = tuned.plan.layers[i];
+    py::dict us, record;
+    for (uint32_t form = 0; form < kForms; ++form) {
+      if (tuned.us[i][form] > 0) us[Name(static_cast<Form>(form))] = tuned.us[i][form];
+    }
+    record["name"] = layer.name;
+    record["form"] = Name(layer.form);
+    record["us"] = us;
+    record["note"] = layer.note;
+    layers.append(record);
+  }
+  return py::make_tuple(
+      py::bytes(reinterpret_cast<const char*>(tuned.bytes.data()), tuned.bytes.size()), layers);
+}
+
 py::dict Cpu() {
   py::dict cpu;
   cpu["cpu"] = CpuName();
@@ -139,6 +167,7 @@ PYBIND11_MODULE(_native, module) {
     return MeasurePeakGflops(isa);
   });
   module.def("pin", &PinToCore);
+  module.def("tune", &TuneFile);
 
   py::class_<SharedModel>(module, "Model")
       .def_static(
@@ -177,6 +206,7 @@ PYBIND11_MODULE(_native, module) {
                              [](const SharedModel& model) { return model.plan().weight_bytes; })
       .def_property_readonly("isa",
                              [](const SharedModel& model) { return IsaName(model.plan().isa); })
+      .def_property_readonly("tuning", [](const SharedModel& model) { return model.plan().tuning; })
       .def_property_readonly("threads",
                              [](const SharedModel& model) { return model.plan().threads; })
       .def("run", &SharedModel::Run)

@@ -1,4 +1,4 @@
-// sparsenas-run: runs, profiles and measures a model file on a device without Python.
+// sparsenas-run: runs, profiles, measures and tunes a model file on a device without Python.
 //
 // Prints tables for people, or JSON. Bad input is one line on stderr and exit code 2; outputs that
 // differ from those expected are exit code 1.
@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "base/peak.h"
 #include "model/mapped_file.h"
 #include "model/model.h"
+#include "model/tune.h"
 
 namespace {
 
@@ -27,6 +29,7 @@ constexpr const char kUsage[] = R"(Usage:
   sparsenas-run run MODEL IMAGE.f32      print the outputs for one image
   sparsenas-run profile MODEL            print the time of every layer
   sparsenas-run measure MODEL            print the time of whole runs
+  sparsenas-run tune MODEL OUT           find the fastest form of every layer, write it with the model
   sparsenas-run cpu                      print what this machine is
 
 IMAGE.f32 is raw little-endian float32: height x width x channels, values 0 to 1.
@@ -38,6 +41,7 @@ Options:
   --core K               stay on core K
   --threads N            share large layers between N threads, by default 1
   --isa NAME             use these kernels: scalar, neon, avx2 or avx512
+  --force                (tune) write OUT even where there is one
   --json                 print JSON
 )";
 
@@ -51,6 +55,7 @@ struct Options {
   size_t threads = 1;
   std::string isa;
   bool json = false;
+  bool force = false;
 };
 
 double ParseNumber(const std::string& option, const std::string& text, double least, double most) {
@@ -82,6 +87,8 @@ Options Parse(int argc, char** argv) {
     };
     if (argument == "--json") {
       options.json = true;
+    } else if (argument == "--force") {
+      options.force = true;
     } else if (argument == "--expect") {
       options.expect = value();
     } else if (argument == "--tolerance") {
@@ -261,6 +268,51 @@ int Measure(const Options& options, Model* model) {
   return 0;
 }
 
+// Writes beside and renames, so that nobody sees half a file.
+void WriteFile(const std::string& path, const std::vector<uint8_t>& bytes) {
+  const std::string beside = path + ".part";
+  std::FILE* file = std::fopen(beside.c_str(), "wb");
+  if (file == nullptr) Fail("Cannot write '%s': %s.", path.c_str(), std::strerror(errno));
+  bool good = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+  good = std::fclose(file) == 0 && good;
+  good = good && std::rename(beside.c_str(), path.c_str()) == 0;
+  if (good) return;
+  const int error = errno;
+  std::remove(beside.c_str());
+  Fail("Cannot write '%s': %s.", path.c_str(), std::strerror(error));
+}
+
+int TuneModel(const Options& options, Isa isa) {
+  const std::string& out = options.files[1];
+  if (!options.force && std::ifstream(out).good())
+    Fail("'%s' is there already; choose another name, or give --force.", out.c_str());
+  const Tuned tuned = Tune(options.files[0], isa, options.threads, [](size_t, size_t) {});
+  WriteFile(out, tuned.bytes);
+  if (options.json) std::printf("{\"machine\": %s, \"layers\": [", MachineJson(isa).c_str());
+  for (size_t i = 0; i < tuned.plan.layers.size(); ++i) {
+    const PlannedLayer& layer = tuned.plan.layers[i];
+    std::string times;
+    for (uint32_t form = 0; form < kForms; ++form) {
+      const float us = tuned.us[i][form];
+      if (!(us > 0)) continue;
+      const std::string name = Name(static_cast<Form>(form));
+      times += times.empty() ? "" : ", ";
+      times += options.json ? Quote(name) + ": " + Number(double{us})
+                            : name + " " + Number(std::round(10 * double{us}) / 10);
+    }
+    if (options.json) {
+      std::printf("%s\n  {\"name\": %s, \"form\": \"%s\", \"us\": {%s}, \"note\": %s}",
+                  i == 0 ? "" : ",", Quote(layer.name).c_str(), Name(layer.form), times.c_str(),
+                  Quote(layer.note).c_str());
+    } else if (!layer.note.empty()) {
+      std::printf("%-20s  %-22s  %-12s  %s%s\n", layer.name.c_str(), Shape(layer).c_str(),
+                  Name(layer.form), times.c_str(), times.empty() ? layer.note.c_str() : " us");
+    }
+  }
+  if (options.json) std::printf("\n]}\n");
+  return 0;
+}
+
 int Cpu(const Options& options, Isa isa) {
   if (options.json) {
     std::printf("{\"machine\": %s}\n", MachineJson(isa).c_str());
@@ -284,8 +336,11 @@ int Main(int argc, char** argv) {
     const char* name;
     size_t files;
     int (*run)(const Options&, Model*);
-  } commands[] = {
-      {"run", 2, Run}, {"profile", 1, Profile}, {"measure", 1, Measure}, {"cpu", 0, nullptr}};
+  } commands[] = {{"run", 2, Run},
+                  {"profile", 1, Profile},
+                  {"measure", 1, Measure},
+                  {"tune", 2, nullptr},
+                  {"cpu", 0, nullptr}};
   for (const auto& command : commands) {
     if (options.command != command.name) continue;
     if (options.files.size() != command.files) {
@@ -294,14 +349,14 @@ int Main(int argc, char** argv) {
     }
     const Isa isa = options.isa.empty() ? DefaultIsa() : ParseIsa(options.isa, "--isa");
     if (options.core >= 0) PinToCore(options.core);
+    if (options.command == "tune") return TuneModel(options, isa);
     if (command.run == nullptr) return Cpu(options, isa);
     Model model = Model::Open(options.files[0], isa, options.threads);
     return command.run(options, &model);
   }
   Fail(
-      "Expected a command, run, profile, measure or cpu, found '%s'. `sparsenas-run --help` "
-      "explains "
-      "them.",
+      "Expected a command, run, profile, measure, tune or cpu, found '%s'. `sparsenas-run --help` "
+      "explains them.",
       options.command.c_str());
 }
 

@@ -172,7 +172,36 @@ def test_profile_names_kernels(home, capsys):
     assert main(["profile", "model.snas", "--repeats", "20"]) == 0
     text = capsys.readouterr().out
     assert "conv1x1_unstructured" in text
+    assert "pays from" in text
     assert "Whole network" in text
+    assert "tuned" not in text
+    assert main(["profile", "model.snas", "--repeats", "20", "--threads", "2"]) == 0
+    assert "2 threads" in capsys.readouterr().out
+    both = ["profile", "model.snas", "--core", "0", "--threads", "2"]
+    assert "`core` is for one thread" in fails(capsys, *both)
+
+
+def test_tune_prints_a_table_and_writes_a_file_that_opens(home, capsys):
+    space = find_space("tiny")
+    write(random_network(space.layers(space.smallest), seed=0), home / "model.snas")
+    assert main(["tune", "model.snas"]) == 0
+    text = capsys.readouterr().out
+    assert "unstructured" in text
+    assert "measured" in text
+    assert "Wrote" not in text
+    assert main(["tune", "model.snas", "--out", "tuned.snas"]) == 0
+    assert "Wrote tuned.snas" in capsys.readouterr().out
+    assert main(["profile", "tuned.snas", "--repeats", "5"]) == 0
+    text = capsys.readouterr().out
+    assert "The file is tuned for this machine, 1 thread." in text
+    assert "measured" in text
+    before = (home / "tuned.snas").read_bytes()
+    assert "is there already" in fails(capsys, "tune", "model.snas", "--out", "tuned.snas")
+    assert (home / "tuned.snas").read_bytes() == before
+    assert main(["tune", "tuned.snas", "--out", "tuned.snas", "--force", "--threads", "2"]) == 0
+    assert "2 threads" in capsys.readouterr().out
+    assert "none.snas" in fails(capsys, "tune", "none.snas")
+    assert "`threads` must be at least 1" in fails(capsys, "tune", "model.snas", "--threads", "0")
 
 
 def test_benchmarks_have_options_of_their_own(home, capsys):

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 
 #include "base/aligned.h"
 #include "kernels/activation.h"
@@ -47,11 +48,20 @@ struct Conv1x1DenseWeights {
 
   // Sets the fields of `args` that come from the weights.
   void Fill(Conv1x1DenseArgs& args) const;
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.block, self.weight, self.bias);
+  }
 };
 
 // Packs weight [D, C] and bias [D]. Fails on values that are not finite and on empty sizes.
 Conv1x1DenseWeights PackConv1x1Dense(const float* weight, const float* bias, size_t out_channels,
                                      size_t in_channels);
+
+// See kernels/flaw.h.
+const char* FlawOf(const Conv1x1DenseWeights& packed, size_t out_channels, size_t in_channels);
 
 KernelList<Conv1x1DenseArgs> Conv1x1DenseKernels();
 inline const Kernel<Conv1x1DenseArgs>& BestConv1x1Dense(Isa isa) {
@@ -109,6 +119,13 @@ struct Conv1x1SparseWeights {
   }
 
   size_t bytes() const { return counts.bytes() + steps.bytes() + bias.bytes(); }
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.in_stride, self.tile, self.parts,
+                    self.counts, self.steps, self.bias);
+  }
 };
 
 using Conv1x1UnstructuredArgs = Conv1x1SparseArgs<1>;
@@ -132,6 +149,11 @@ inline Conv1x1UnstructuredWeights PackConv1x1Unstructured(const SparseRows& weig
                                                           size_t pixels, Isa isa) {
   return PackConv1x1Block<1>(weight, bias, in_stride, pixels, isa);
 }
+
+// See kernels/flaw.h.
+template <int kRows>
+const char* FlawOf(const Conv1x1SparseWeights<kRows>& packed, size_t out_channels,
+                   size_t in_channels, size_t in_stride);
 
 KernelList<Conv1x1UnstructuredArgs> Conv1x1UnstructuredKernels();
 inline const Kernel<Conv1x1UnstructuredArgs>& BestConv1x1Unstructured(Isa isa) {

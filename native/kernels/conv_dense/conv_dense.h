@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 
 #include "base/aligned.h"
 #include "kernels/activation.h"
@@ -61,6 +62,13 @@ struct ConvDenseWeights {
   // Sets the fields of `args` that come from the weights.
   void Fill(ConvDenseArgs& args) const;
   size_t bytes() const { return part_taps.bytes() + taps.bytes() + weight.bytes() + bias.bytes(); }
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.kernel, self.pitch, self.part_taps,
+                    self.taps, self.weight, self.bias);
+  }
 };
 
 // Packs weight [D, C, K, K] and bias [D]. `pixels` (of the output) and `isa` decide how many taps
@@ -68,6 +76,10 @@ struct ConvDenseWeights {
 // finite, on empty sizes and on even kernels.
 ConvDenseWeights PackConvDense(const float* weight, const float* bias, size_t out_channels,
                                size_t in_channels, size_t kernel, size_t pixels, Isa isa);
+
+// See kernels/flaw.h.
+const char* FlawOf(const ConvDenseWeights& packed, size_t out_channels, size_t in_channels,
+                   size_t kernel, Isa isa);
 
 // Floats of scratch memory a kernel needs. All sizes are of the input.
 size_t ConvDenseScratchFloats(size_t height, size_t width, size_t in_channels, size_t kernel,

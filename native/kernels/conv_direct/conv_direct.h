@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 
 #include "base/aligned.h"
 #include "kernels/activation.h"
@@ -83,6 +84,13 @@ struct ConvDirectWeights {
   size_t bytes() const {
     return part.bytes() + taps.bytes() + rows.bytes() + nonzeros.bytes() + bias.bytes();
   }
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.kernel, self.pitch, self.part,
+                    self.taps, self.rows, self.nonzeros, self.bias);
+  }
 };
 
 // Packs a sparse [D, C * K * K], columns (c * K + r) * K + s, and bias [D]. `pixels` (of the
@@ -91,6 +99,10 @@ struct ConvDirectWeights {
 // kernels that are even or do not divide the columns.
 ConvDirectWeights PackConvDirect(const SparseRows& weight, const float* bias, size_t kernel,
                                  size_t pixels, Isa isa);
+
+// See kernels/flaw.h.
+const char* FlawOf(const ConvDirectWeights& packed, size_t out_channels, size_t in_channels,
+                   size_t kernel, Isa isa);
 
 // Floats of scratch memory a kernel needs. All sizes are of the input.
 size_t ConvDirectScratchFloats(size_t height, size_t width, size_t in_channels, size_t kernel,

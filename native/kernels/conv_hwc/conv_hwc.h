@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <tuple>
 
 #include "base/aligned.h"
 #include "kernels/activation.h"
@@ -46,12 +47,22 @@ struct ConvHwcWeights {
 
   // Sets the fields of `args` that come from the weights.
   void Fill(ConvHwcArgs& args) const;
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.kernel, self.in_channels, self.out_channels, self.weight, self.bias);
+  }
 };
 
 // Packs weight [D, K, K, C] and bias [D]. Fails on values that are not finite, on empty sizes and
 // on kernels other than 3, 5, 7 and 11.
 ConvHwcWeights PackConvHwc(const float* weight, const float* bias, size_t out_channels,
                            size_t in_channels, size_t kernel);
+
+// See kernels/flaw.h.
+const char* FlawOf(const ConvHwcWeights& packed, size_t out_channels, size_t in_channels,
+                   size_t kernel);
 
 // Floats of scratch memory a kernel needs: a few rows of the image, channel by channel.
 size_t ConvHwcScratchFloats(size_t width, size_t in_channels, size_t kernel, size_t stride,

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 
 #include "base/aligned.h"
 #include "kernels/activation.h"
@@ -58,8 +59,8 @@ struct ConvPatternArgs {
   size_t block;                    // Output channels whose sums are in the level 1 cache at a time.
   const uint32_t* runs_of;         // [ceil(D / block)]
   const ConvPatternRun* runs;      // In the order of `runs_of`.
-  const ConvPatternGroup* groups;  // In the order of `runs`, or none.
-  const ConvPatternFour* fours;    // Likewise; then one more.
+  const ConvPatternGroup* groups;  // In the order of `runs`, or none; then one more.
+  const ConvPatternFour* fours;    // Likewise.
   const ConvPatternKernel* kernels;  // In the order of either; then kConvPatternAhead more.
   const float* bias;                 // [D]
   float* out;                        // [D, out_stride], not overlapping the input.
@@ -86,6 +87,13 @@ struct ConvPatternWeights {
     return runs_of.bytes() + runs.bytes() + groups.bytes() + fours.bytes() + kernels.bytes() +
            bias.bytes();
   }
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.block, self.runs_of, self.runs,
+                    self.groups, self.fours, self.kernels, self.bias);
+  }
 };
 
 // Packs a sparse [D, C * 9], columns (c * 3 + r) * 3 + s, and bias [D] for an input of height x
@@ -95,6 +103,13 @@ struct ConvPatternWeights {
 // offsets.
 ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, size_t height,
                                    size_t width, size_t stride, Isa isa);
+
+// Whether the kernel for `isa` holds all nine taps of an input channel in registers, or four.
+bool ConvPatternHoldsNine(Isa isa);
+
+// See kernels/flaw.h. Sizes are of the input.
+const char* FlawOf(const ConvPatternWeights& packed, size_t out_channels, size_t in_channels,
+                   size_t height, size_t width, size_t stride, Isa isa);
 
 // Floats of scratch memory a kernel needs. All sizes are of the input.
 size_t ConvPatternScratchFloats(size_t height, size_t width, size_t in_channels,

@@ -139,6 +139,8 @@ AlignedArray<T> Packed(const std::vector<T>& values, size_t more = 0) {
 
 }  // namespace
 
+bool ConvPatternHoldsNine(Isa isa) { return ConvPatternHoldsNine(Registers(isa)); }
+
 ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, size_t height,
                                    size_t width, size_t stride, Isa isa) {
   CheckSparseRows(weight, "conv_pattern");
@@ -182,7 +184,7 @@ ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, 
     }
   }
 
-  const bool nine = ConvPatternHoldsNine(Registers(isa));
+  const bool nine = ConvPatternHoldsNine(isa);
   std::vector<uint32_t> runs_of;
   std::vector<ConvPatternRun> runs;
   std::vector<ConvPatternGroup> groups;
@@ -204,7 +206,7 @@ ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, 
   }
   packed.runs_of = Packed(runs_of);
   packed.runs = Packed(runs);
-  packed.groups = Packed(groups);
+  packed.groups = Packed(groups, 1);
   packed.fours = Packed(fours, 1);
   packed.kernels = Packed(kernels, kConvPatternAhead);
   return packed;

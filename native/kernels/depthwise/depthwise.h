@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <tuple>
 
 #include "base/aligned.h"
 #include "kernels/activation.h"
@@ -38,12 +39,21 @@ struct DepthwiseWeights {
 
   // Sets the fields of `args` that come from the weights.
   void Fill(DepthwiseArgs& args) const;
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.kernel, self.channels, self.weight, self.bias);
+  }
 };
 
 // Copies weight [C, K, K] and bias [C]. Fails on values that are not finite, on no channels and on
 // kernels other than 3, 5 and 7.
 DepthwiseWeights PackDepthwise(const float* weight, const float* bias, size_t channels,
                                size_t kernel);
+
+// See kernels/flaw.h.
+const char* FlawOf(const DepthwiseWeights& packed, size_t channels, size_t kernel);
 
 KernelList<DepthwiseArgs> DepthwiseKernels();
 inline const Kernel<DepthwiseArgs>& BestDepthwise(Isa isa) { return DepthwiseKernels().Best(isa); }

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 
 #include "base/aligned.h"
 #include "kernels/activation.h"
@@ -40,11 +41,21 @@ struct FullyConnectedDenseWeights {
 
   // Sets the fields of `args` that come from the weights.
   void Fill(FullyConnectedDenseArgs& args) const;
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.weight, self.bias);
+  }
 };
 
 // Packs weight [D, C] and bias [D]. Fails on values that are not finite and on empty sizes.
 FullyConnectedDenseWeights PackFullyConnectedDense(const float* weight, const float* bias,
                                                    size_t out_channels, size_t in_channels);
+
+// See kernels/flaw.h.
+const char* FlawOf(const FullyConnectedDenseWeights& packed, size_t out_channels,
+                   size_t in_channels);
 
 KernelList<FullyConnectedDenseArgs> FullyConnectedDenseKernels();
 inline const Kernel<FullyConnectedDenseArgs>& BestFullyConnectedDense(Isa isa) {
@@ -97,11 +108,31 @@ struct FullyConnectedSparseWeights {
     return counts.bytes() + window.bytes() + index.bytes() + value.bytes() + order.bytes() +
            bias.bytes();
   }
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.counts, self.window, self.index,
+                    self.value, self.order, self.bias);
+  }
 };
 
 // Output channels of a group: a vector of them, or one block where that has fewer lanes.
 constexpr size_t FullyConnectedSparseGroup(size_t lanes, size_t rows) {
   return lanes < rows ? rows : lanes;
+}
+
+struct FullyConnectedWindows {
+  size_t size;   // Inputs.
+  size_t apart;  // They begin at multiples of it, or as late as a whole one fits.
+};
+
+// Those of V::Lookup, from whole vectors on, whose loads are faster; or where each input is loaded
+// by itself, all inputs whose index fits.
+constexpr FullyConnectedWindows FullyConnectedWindowsOf(Isa isa, int rows) {
+  if (rows == 1 && isa == Isa::kAvx512) return {32, 16};
+  if (rows == 1 && isa == Isa::kAvx2) return {16, 8};
+  return {256, 1};
 }
 
 using FullyConnectedUnstructuredArgs = FullyConnectedSparseArgs<1>;
@@ -117,6 +148,11 @@ FullyConnectedUnstructuredWeights PackFullyConnectedUnstructured(const SparseRow
                                                                  const float* bias, Isa isa);
 FullyConnectedBlock4Weights PackFullyConnectedBlock4(const SparseRows& weight, const float* bias,
                                                      Isa isa);
+
+// See kernels/flaw.h. `isa` is whose kernels read them.
+template <int kRows>
+const char* FlawOf(const FullyConnectedSparseWeights<kRows>& packed, size_t out_channels,
+                   size_t in_channels, Isa isa);
 
 KernelList<FullyConnectedUnstructuredArgs> FullyConnectedUnstructuredKernels();
 inline const Kernel<FullyConnectedUnstructuredArgs>& BestFullyConnectedUnstructured(Isa isa) {
@@ -155,12 +191,22 @@ struct FullyConnectedTwoOfFourWeights {
   void Fill(FullyConnectedTwoOfFourArgs& args) const;
 
   size_t bytes() const { return value.bytes() + place.bytes() + bias.bytes(); }
+
+  // Its sizes, then its arrays: what a model file keeps.
+  template <class Self>
+  static auto Fields(Self& self) {
+    return std::tie(self.in_channels, self.out_channels, self.value, self.place, self.bias);
+  }
 };
 
 // Packs a sparse [D, C] and bias [D]. Fails on a third nonzero in columns 4 q to 4 q + 3 of a row
 // and on what CheckSparseRows and CheckFinite refuse.
 FullyConnectedTwoOfFourWeights PackFullyConnectedTwoOfFour(const SparseRows& weight,
                                                            const float* bias);
+
+// See kernels/flaw.h.
+const char* FlawOf(const FullyConnectedTwoOfFourWeights& packed, size_t out_channels,
+                   size_t in_channels);
 
 KernelList<FullyConnectedTwoOfFourArgs> FullyConnectedTwoOfFourKernels();
 inline const Kernel<FullyConnectedTwoOfFourArgs>& BestFullyConnectedTwoOfFour(Isa isa) {

@@ -7,26 +7,13 @@
 namespace sparsenas {
 namespace {
 
-struct Windows {
-  size_t size;   // Inputs.
-  size_t apart;  // They begin at multiples of it.
-};
-
-// Those of V::Lookup, from whole vectors on, whose loads are faster; or where each input is loaded
-// by itself, all inputs whose index fits.
-Windows WindowsOf(Isa isa, int rows) {
-  if (rows == 1 && isa == Isa::kAvx512) return {32, 16};
-  if (rows == 1 && isa == Isa::kAvx2) return {16, 8};
-  return {256, 1};
-}
-
 template <int kRows>
 FullyConnectedSparseWeights<kRows> PackSparse(const SparseRows& weight, const float* bias,
                                               Isa isa) {
   CheckSparseRows(weight, "fully_connected");
   CheckFinite(bias, weight.rows, "fully_connected", "biases");
   const size_t size = FullyConnectedSparseGroup(IsaLanes(isa), kRows), blocks = size / kRows;
-  const Windows windows = WindowsOf(isa, kRows);
+  const FullyConnectedWindows windows = FullyConnectedWindowsOf(isa, kRows);
   const size_t last = weight.columns - std::min(weight.columns, windows.size);
 
   // Where each row's nonzeros not yet packed begin, and where the row ends.
