@@ -56,6 +56,7 @@ struct ConvPatternArgs {
   ConvInput in;
   size_t out_channels;             // D
   size_t out_stride;               // Floats between output channels.
+  size_t strip;                    // Output rows whose input is padded at a time.
   size_t block;                    // Output channels whose sums are in the level 1 cache at a time.
   const uint32_t* runs_of;         // [ceil(D / block)]
   const ConvPatternRun* runs;      // In the order of `runs_of`.
@@ -73,6 +74,7 @@ struct ConvPatternArgs {
 struct ConvPatternWeights {
   size_t in_channels = 0;
   size_t out_channels = 0;
+  size_t strip = 0;
   size_t block = 0;
   AlignedArray<uint32_t> runs_of;
   AlignedArray<ConvPatternRun> runs;
@@ -91,18 +93,18 @@ struct ConvPatternWeights {
   // Its sizes, then its arrays: what a model file keeps.
   template <class Self>
   static auto Fields(Self& self) {
-    return std::tie(self.in_channels, self.out_channels, self.block, self.runs_of, self.runs,
-                    self.groups, self.fours, self.kernels, self.bias);
+    return std::tie(self.in_channels, self.out_channels, self.strip, self.block, self.runs_of,
+                    self.runs, self.groups, self.fours, self.kernels, self.bias);
   }
 };
 
 // Packs a sparse [D, C * 9], columns (c * 3 + r) * 3 + s, and bias [D] for an input of height x
-// width. `isa` decides how many sums fit in the cache at a time: another one gives the same result,
-// slower. Fails on what CheckSparseRows and CheckFinite refuse, on columns that are no multiple of
-// 9, on kernels with more than three nonzeros besides the centre and on inputs too large for 32-bit
-// offsets.
+// width. `isa` decides how many sums fit in the cache at a time, `strip` how many rows; where it is
+// 0, ConvPatternStripRows. Others give the same result, slower. Fails on what CheckSparseRows and
+// CheckFinite refuse, on columns that are no multiple of 9, on kernels with more than three
+// nonzeros besides the centre and on inputs too large for 32-bit offsets.
 ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, size_t height,
-                                   size_t width, size_t stride, Isa isa);
+                                   size_t width, size_t stride, Isa isa, size_t strip = 0);
 
 // Whether the kernel for `isa` holds all nine taps of an input channel in registers, or four.
 bool ConvPatternHoldsNine(Isa isa);
@@ -111,9 +113,12 @@ bool ConvPatternHoldsNine(Isa isa);
 const char* FlawOf(const ConvPatternWeights& packed, size_t out_channels, size_t in_channels,
                    size_t height, size_t width, size_t stride, Isa isa);
 
-// Floats of scratch memory a kernel needs. All sizes are of the input.
+// Rows of a strip for a layer of these sizes, which are of the input (padded.h).
+size_t ConvPatternStripRows(size_t height, size_t width, size_t in_channels, size_t stride);
+
+// Floats of scratch memory a kernel needs. All sizes are of the input; `strip` as for packing.
 size_t ConvPatternScratchFloats(size_t height, size_t width, size_t in_channels,
-                                size_t out_channels, size_t stride);
+                                size_t out_channels, size_t stride, size_t strip = 0);
 
 KernelList<ConvPatternArgs> ConvPatternKernels();
 inline const Kernel<ConvPatternArgs>& BestConvPattern(Isa isa) {

@@ -32,6 +32,7 @@ bool TapsInside(const ConvPatternFour& four, const ConvPatternPadded& padded, si
 const char* FlawOf(const ConvPatternWeights& packed, size_t out_channels, size_t in_channels,
                    size_t height, size_t width, size_t stride, Isa isa) {
   if (packed.in_channels != in_channels || packed.out_channels != out_channels ||
+      packed.strip != ConvPatternStripRows(height, width, in_channels, stride) ||
       packed.block == 0 || packed.block > out_channels ||
       packed.runs_of.size() != CeilDiv(out_channels, packed.block) ||
       packed.bias.size() != out_channels)
@@ -48,7 +49,7 @@ const char* FlawOf(const ConvPatternWeights& packed, size_t out_channels, size_t
       nine ? CountKernels(packed.groups, groups) : CountKernels(packed.fours, groups);
   if (kernels + kConvPatternAhead != packed.kernels.size()) return kOtherSum;
 
-  const ConvPatternPadded padded(height, width, stride);
+  const ConvPatternPadded padded(width, stride, packed.strip);
   const size_t channel_bytes = padded.planes * padded.plane * sizeof(float);
   const ConvPatternRun* run = packed.runs.data();
   const ConvPatternKernel* kernel = packed.kernels.data();

@@ -25,19 +25,26 @@ template <class V, size_t kVectors>
 using PatternKernels = std::conditional_t<ConvPatternHoldsNine(V::kRegisters),
                                           NineTaps<V, kVectors>, FourTaps<V, kVectors>>;
 
+struct PatternStrip {
+  size_t rows;      // Of the output.
+  const float* in;  // Padded.
+  float* out;       // Its first pixel in the first output channel.
+  size_t out_end;   // Pixels from there on belong to others.
+};
+
 template <class V, size_t kVectors>
 struct PatternTile {
   static constexpr size_t kWidth = kVectors * V::kLanes;  // Floats of a row of sums.
 
-  // Where the rows of the output in a tile are.
+  // Where the rows of the strip's output in a tile are.
   struct Segments {
     struct {
       size_t sum, out, size;
     } segment[kWidth / 2 + 2];
     size_t count = 0;
 
-    Segments(const ConvPatternPadded& padded, size_t q) {
-      for (size_t y = q / padded.pitch; y < padded.height && y * padded.pitch < q + kWidth; ++y) {
+    Segments(const ConvPatternPadded& padded, size_t rows, size_t q) {
+      for (size_t y = q / padded.pitch; y < rows && y * padded.pitch < q + kWidth; ++y) {
         const size_t row = y * padded.pitch, x = q > row ? q - row : 0;
         const size_t end = Least(q + kWidth - row, padded.width);
         if (x < end) segment[count++] = {row + x - q, y * padded.width + x, end - x};
@@ -66,10 +73,11 @@ struct PatternTile {
     }
   }
 
-  static void Run(const ConvPatternArgs& args, const ConvPatternPadded& padded, const float* in,
-                  float* sums, size_t q, size_t out_end) {
+  static void Run(const ConvPatternArgs& args, const ConvPatternPadded& padded,
+                  const PatternStrip& strip, size_t q) {
     const Finish<V> finish(args.activation);
-    const Segments segments(padded, q);
+    const Segments segments(padded, strip.rows, q);
+    float* sums = args.scratch;
     PatternKernels<V, kVectors> kernels(args, padded);
     const ConvPatternRun* run = args.runs;
     for (size_t d = 0, block = 0; d < args.out_channels; d += args.block, ++block) {
@@ -80,47 +88,55 @@ struct PatternTile {
         for (size_t u = 0; u < kVectors; ++u) bias.Store(sums + i * kWidth + u * V::kLanes);
       }
       for (size_t runs = args.runs_of[block]; runs > 0; --runs)
-        kernels.AddRun(*run++, reinterpret_cast<const char*>(in + q), sums);
+        kernels.AddRun(*run++, reinterpret_cast<const char*>(strip.in + q), sums);
       // So many rows at a time stay in the cache until all their segments are written.
       constexpr size_t kRows = 16;
       for (size_t i = 0; i < rows; i += kRows) {
         Store(finish, segments, sums + i * kWidth, Least(rows - i, kRows),
-              args.out + (d + i) * args.out_stride, args.out_stride, out_end);
+              strip.out + (d + i) * args.out_stride, args.out_stride, strip.out_end);
       }
     }
   }
 };
 
 template <class V>
-void ConvPattern(const ConvPatternArgs& args) {
+void ConvPatternStrip(const ConvPatternArgs& args, const ConvPatternPadded& padded,
+                      const PatternStrip& strip) {
   constexpr size_t kMost = ConvPatternVectors(V::kRegisters);
-  const ConvPatternPadded padded(args.in.height, args.in.width, args.in.stride);
-  float* sums = args.scratch;
-  float* in = sums + args.out_channels * kConvPatternWidest + kStrideFloats;
-  const size_t all = (padded.places() + V::kLanes - 1) / V::kLanes;
-  const size_t first = TileStart(all, args.shares, args.share);
-  const size_t vectors = TileStart(all, args.shares, args.share + 1) - first;
-  if (vectors == 0) return;
-  const size_t end = (first + vectors) * V::kLanes;
-  Pad<V>(args.in, padded, first * V::kLanes / padded.pitch,
-         Least((end - 1) / padded.pitch + 1, padded.height), in);
-  // Pixels from there on belong to another share, or the last tile may write into the padding.
-  const size_t out_end = args.share + 1 == args.shares ? args.out_stride : padded.Pixel(end);
+  const size_t vectors = (padded.Places(strip.rows) + V::kLanes - 1) / V::kLanes;
   const size_t tiles = TileCount(vectors, kMost);
   for (size_t tile = 0; tile < tiles; ++tile) {
-    const size_t begin = TileStart(vectors, tiles, tile);
-    const size_t q = (first + begin) * V::kLanes;
+    const size_t begin = TileStart(vectors, tiles, tile), q = begin * V::kLanes;
     switch (TileStart(vectors, tiles, tile + 1) - begin) {
       case 1:
-        PatternTile<V, 1>::Run(args, padded, in, sums, q, out_end);
+        PatternTile<V, 1>::Run(args, padded, strip, q);
         break;
       case 2:
-        PatternTile<V, 2>::Run(args, padded, in, sums, q, out_end);
+        PatternTile<V, 2>::Run(args, padded, strip, q);
         break;
       default:
-        if constexpr (kMost >= 3) PatternTile<V, 3>::Run(args, padded, in, sums, q, out_end);
+        if constexpr (kMost >= 3) PatternTile<V, 3>::Run(args, padded, strip, q);
         break;
     }
+  }
+}
+
+template <class V>
+void ConvPattern(const ConvPatternArgs& args) {
+  const ConvPatternPadded padded(args.in.width, args.in.stride, args.strip);
+  float* in = args.scratch + args.out_channels * kConvPatternWidest + kStrideFloats;
+  const size_t height = OutSide(args.in.height, args.in.stride);
+  const size_t first = TileStart(height, args.shares, args.share);
+  const size_t rows = TileStart(height, args.shares, args.share + 1) - first;
+  const size_t strips = TileCount(rows, args.strip);
+  for (size_t i = 0; i < strips; ++i) {
+    const size_t begin = first + TileStart(rows, strips, i);
+    const size_t end = first + TileStart(rows, strips, i + 1);
+    Pad<V>(args.in, padded, begin, end - begin, in);
+    // The last tile of all may write into the padding.
+    const size_t pixels = end == height ? args.out_stride : end * padded.width;
+    const size_t before = begin * padded.width;
+    ConvPatternStrip<V>(args, padded, {end - begin, in, args.out + before, pixels - before});
   }
 }
 

@@ -25,7 +25,7 @@ size_t BlockOf(size_t out_channels, size_t vectors, Isa isa) {
 
 // Vectors of the widest tile there is.
 size_t WidestTile(const ConvPatternPadded& padded, Isa isa) {
-  const size_t vectors = CeilDiv(padded.places(), IsaLanes(isa));
+  const size_t vectors = CeilDiv(padded.Places(padded.strip), IsaLanes(isa));
   return CeilDiv(vectors, TileCount(vectors, ConvPatternVectors(Registers(isa))));
 }
 
@@ -142,14 +142,16 @@ AlignedArray<T> Packed(const std::vector<T>& values, size_t more = 0) {
 bool ConvPatternHoldsNine(Isa isa) { return ConvPatternHoldsNine(Registers(isa)); }
 
 ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, size_t height,
-                                   size_t width, size_t stride, Isa isa) {
+                                   size_t width, size_t stride, Isa isa, size_t strip) {
   CheckSparseRows(weight, "conv_pattern");
   CheckConvKernel(3, weight.columns, "conv_pattern");
   CheckFinite(bias, weight.rows, "conv_pattern", "biases");
   if (height == 0 || width == 0 || stride < 1 || stride > 2)
     Fail("conv_pattern: expected pixels and stride 1 or 2, found %zu x %zu pixels and stride %zu.",
          height, width, stride);
-  const ConvPatternPadded padded(height, width, stride);
+  strip = strip == 0 ? ConvPatternStripRows(height, width, weight.columns / kConvTaps, stride)
+                     : std::min(strip, OutSide(height, stride));
+  const ConvPatternPadded padded(width, stride, strip);
   const size_t channel_floats = padded.planes * padded.plane;
   if (channel_floats >
       std::numeric_limits<uint32_t>::max() / sizeof(float) * kConvTaps / weight.columns)
@@ -158,6 +160,7 @@ ConvPatternWeights PackConvPattern(const SparseRows& weight, const float* bias, 
   ConvPatternWeights packed;
   packed.in_channels = weight.columns / kConvTaps;
   packed.out_channels = weight.rows;
+  packed.strip = strip;
   packed.block = BlockOf(weight.rows, WidestTile(padded, isa), isa);
   packed.bias = AlignedArray<float>(weight.rows);
   std::copy_n(bias, weight.rows, packed.bias.data());
@@ -216,6 +219,7 @@ void ConvPatternWeights::Fill(ConvPatternArgs& args) const {
   args.in.channels = in_channels;
   args.in.kernel = 3;
   args.out_channels = out_channels;
+  args.strip = strip;
   args.block = block;
   args.runs_of = runs_of.data();
   args.runs = runs.data();
@@ -225,9 +229,25 @@ void ConvPatternWeights::Fill(ConvPatternArgs& args) const {
   args.bias = bias.data();
 }
 
+size_t ConvPatternStripRows(size_t height, size_t width, size_t in_channels, size_t stride) {
+  const size_t out_height = OutSide(height, stride);
+  const auto bytes = [&](size_t rows) {
+    const ConvPatternPadded padded(width, stride, rows);
+    return in_channels * padded.planes * padded.plane * sizeof(float);
+  };
+  // Strips pay where the input is many times the level 2 cache: 64 channels of 224x224 pixels take
+  // two thirds of the time. Up to 7 MB, tiles that do not come out even cost what they save.
+  constexpr size_t kMany = 8;
+  if (bytes(out_height) <= kMany * L2Bytes()) return out_height;
+  size_t rows = 1;
+  while (rows < out_height && bytes(rows + 1) <= L2Bytes() * 3 / 4) ++rows;
+  return rows;
+}
+
 size_t ConvPatternScratchFloats(size_t height, size_t width, size_t in_channels,
-                                size_t out_channels, size_t stride) {
-  const ConvPatternPadded padded(height, width, stride);
+                                size_t out_channels, size_t stride, size_t strip) {
+  if (strip == 0) strip = ConvPatternStripRows(height, width, in_channels, stride);
+  const ConvPatternPadded padded(width, stride, strip);
   // A line before and after the input: vectors of taps beside those of a tile begin or end there.
   return out_channels * kConvPatternWidest + 2 * kStrideFloats +
          in_channels * padded.planes * padded.plane;

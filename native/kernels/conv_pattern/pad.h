@@ -15,16 +15,13 @@ inline void Zero(float* out, size_t size) {
   for (size_t i = 0; i < size; i += V::kLanes) V::Set(0.0f).Store(out + i);
 }
 
-// Rows of the input; what is written beyond the end of one is zero, and written again or padding.
+// A row of the input; what is written beyond its end is zero, and written again or padding.
 template <class V>
-inline void PadRows(const float* in, size_t rows, size_t width, float* out, size_t pitch) {
-  const size_t whole = width / V::kLanes * V::kLanes;
-  const typename V::Lanes rest = V::First(width - whole);
-  for (; rows > 0; --rows, in += width, out += pitch) {
-    for (size_t x = 0; x < whole; x += V::kLanes) V::Load(in + x).Store(out + x);
-    V::Load(in + whole, rest).Store(out + whole);
-    for (size_t x = whole + V::kLanes; x < pitch; x += V::kLanes) V::Set(0.0f).Store(out + x);
-  }
+inline void PadRow(const float* in, size_t width, float* out, size_t pitch) {
+  size_t x = 0;
+  for (; x + V::kLanes <= width; x += V::kLanes) V::Load(in + x).Store(out + x);
+  V::Load(in + x, V::First(width - x)).Store(out + x);
+  for (x += V::kLanes; x < pitch; x += V::kLanes) V::Set(0.0f).Store(out + x);
 }
 
 template <class V>
@@ -44,40 +41,35 @@ inline void SplitRow(const float* in, size_t width, float* even, float* odd, siz
   }
 }
 
-// Pads what the output's rows [begin, end) read.
+// Pads what the output's rows [begin, begin + rows) read.
 template <class V>
-void Pad(const ConvInput& input, const ConvPatternPadded& padded, size_t begin, size_t end,
+void Pad(const ConvInput& input, const ConvPatternPadded& padded, size_t begin, size_t rows,
          float* out) {
-  // Rows of the input: one more on both sides.
-  const size_t top = begin == 0 ? 0 : begin * input.stride - 1;
-  const size_t bottom = Least(end * input.stride + 1, input.height);
-  for (size_t c = 0; c < input.channels; ++c) {
+  const size_t planes = padded.planes, pitch = padded.pitch;
+  for (size_t c = 0; c < input.channels; ++c, out += planes * padded.plane) {
     const float* in = input.data + c * input.plane;
-    float* planes = out + c * padded.planes * padded.plane;
-    for (size_t i = 0; begin == 0 && i < padded.planes; ++i)
-      Zero<V>(planes + i * padded.plane, padded.first);
-    float* row = planes + padded.first;
-    if (begin > 0) {
-      // The zero before the first row, which with stride 2 is a row higher where rows are odd.
-      float* before = row + begin * padded.pitch - 1;
-      for (size_t i = 0; i < padded.planes; ++i, before += padded.plane)
-        before[0] = *(before - padded.pitch) = 0.0f;
+    float* first = out + padded.first;
+    // The zeros before the first row, and before the one above.
+    for (size_t i = 0; i < planes; ++i) {
+      float* before = first + i * padded.plane - 1;
+      before[0] = *(before - pitch) = 0.0f;
     }
-    if (padded.planes == 1) {
-      PadRows<V>(in + top * input.width, bottom - top, input.width, row + top * padded.pitch,
-                 padded.pitch);
-    } else {
-      for (size_t y = top; y < bottom; ++y) {
-        float* even = row + (y & 1) * 2 * padded.plane + y / 2 * padded.pitch;
-        SplitRow<V>(in + y * input.width, input.width, even, even + padded.plane, padded.pitch);
+    // From one row above the strip's to one below. Below zero becomes large.
+    const size_t stride = input.stride, top = begin * stride - 1;
+    for (size_t r = 0; r < rows * stride + 3 - stride; ++r) {
+      const size_t y = top + r;
+      // With stride 2 the first row is an odd one, and so are all even r.
+      float* row = stride == 1
+                       ? first + r * pitch - pitch
+                       : first + (r % 2 == 0 ? 2 * padded.plane : 0) + (r + 1) / 2 * pitch - pitch;
+      if (y >= input.height) {
+        Zero<V>(row, pitch);
+        if (stride == 2) Zero<V>(row + padded.plane, pitch);
+      } else if (stride == 1) {
+        PadRow<V>(in + y * input.width, input.width, row, pitch);
+      } else {
+        SplitRow<V>(in + y * input.width, input.width, row, row + padded.plane, pitch);
       }
-    }
-    if (end < padded.height) continue;
-    // Below the last row, which is a row higher where odd rows are fewer.
-    for (size_t i = 0; i < padded.planes; ++i) {
-      const size_t missing = i >= 2 && input.height % 2 == 1 ? 1 : 0;
-      Zero<V>(row + i * padded.plane + (padded.height - missing) * padded.pitch - 1,
-              (1 + missing) * padded.pitch + 2);
     }
   }
 }

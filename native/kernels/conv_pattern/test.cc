@@ -6,11 +6,11 @@ using namespace sparsenas;
 
 namespace {
 
-void TestProblem(const Kernel<ConvPatternArgs>& kernel, const ConvProblem& problem) {
+void TestProblem(const Kernel<ConvPatternArgs>& kernel, const ConvProblem& problem, size_t strip) {
   const ConvCase& shape = problem.shape;
   const Guard guard = shape.guard;
   const ConvPatternWeights packed = PackConvPattern(problem.rows, problem.bias.data(), shape.height,
-                                                    shape.width, shape.stride, kernel.isa);
+                                                    shape.width, shape.stride, kernel.isa, strip);
   const GuardedArray<uint32_t> runs_of(packed.runs_of, guard);
   const GuardedArray<ConvPatternRun> runs(packed.runs, guard);
   const GuardedArray<ConvPatternGroup> groups(packed.groups, guard);
@@ -27,7 +27,7 @@ void TestProblem(const Kernel<ConvPatternArgs>& kernel, const ConvProblem& probl
   args.bias = bias.data();
   problem.Check(kernel, args,
                 ConvPatternScratchFloats(shape.height, shape.width, shape.in_channels,
-                                         shape.out_channels, shape.stride));
+                                         shape.out_channels, shape.stride, packed.strip));
 }
 
 void TestRefusals() {
@@ -48,7 +48,12 @@ void TestRefusals() {
 int main() {
   TestRefusals();
   ForEachKernel(ConvPatternKernels(), [](const auto& kernel) {
-    ForEachConvProblem({3}, 3, [&](const ConvProblem& problem) { TestProblem(kernel, problem); });
+    // All rows at once, and strips of a few.
+    size_t strip = 0;
+    ForEachConvProblem({3}, 3, [&](const ConvProblem& problem) {
+      TestProblem(kernel, problem, strip);
+      strip = (strip + 1) % 5;
+    });
   });
   return Report();
 }
