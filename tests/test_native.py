@@ -430,6 +430,21 @@ def test_a_file_tuned_elsewhere_is_read_checked_and_ignored():
         native.Model.from_bytes(bytes(data))
 
 
+@pytest.mark.parametrize(("taps", "allowed"), [([0, 1, 2, 3], False), ([0, 1, 4, 8], True)])
+def test_patterns_are_tried_only_where_the_centre_is_among_four(taps, allowed, tmp_path):
+    layer = Layer(
+        name="conv", op="conv", inputs=(IMAGE,), c_in=8, c_out=16, height=6, width=6, kernel=3, sparsity=5 / 9,
+        pattern=Unstructured(),
+    )  # fmt: skip
+    weight = np.zeros((16, 8, 9), np.float32)
+    weight[..., taps] = np.random.default_rng(0).standard_normal((16, 8, 4))
+    weights = LayerWeights(weight.reshape(16, 8, 3, 3), np.zeros(16, np.float32))
+    path = tmp_path / "model.snas"
+    write(Network((layer,), (weights,), (), (6, 6, 8)), path)
+    _, (found,) = native.tune(path)
+    assert ("pattern" in found.us) == allowed
+
+
 def test_what_cannot_be_tuned_is_refused(tmp_path):
     with pytest.raises(UserError, match="none.snas"):
         native.tune(tmp_path / "none.snas")

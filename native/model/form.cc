@@ -130,14 +130,17 @@ bool ZerosAllowTwoOfFour(const SparseRows& rows) {
   return true;
 }
 
+// At most three nonzeros besides the centre of each kernel.
 bool ZerosAllowKernels(const SparseRows& rows) {
   if (rows.columns % 9 != 0) return false;
   const uint32_t* column = rows.column;
   for (size_t d = 0; d < rows.rows; ++d) {
-    for (uint32_t k = 4; k < rows.counts[d]; ++k) {
-      if (column[k - 4] / 9 == column[k] / 9) return false;
+    uint32_t kernel = 0, besides = 0;
+    for (uint32_t k = 0; k < rows.counts[d]; ++k, ++column) {
+      if (*column / 9 != kernel) besides = 0;
+      kernel = *column / 9;
+      if (*column % 9 != 4 && ++besides > 3) return false;
     }
-    column += rows.counts[d];
   }
   return true;
 }
