@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from sparsenas.errors import UserError
-from sparsenas.space import ACTIVATIONS, IMAGE, OPS, Layer, misplaced
+from sparsenas.space import ACTIVATIONS, OPS, Layer, misplaced
 from sparsenas.sparsity.patterns import DENSE, PATTERNS
 
 EXAMPLE = "conv1x1 64x128@28 sparsity=0.9 block=4"
