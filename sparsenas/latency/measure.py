@@ -16,14 +16,12 @@ from sparsenas import __version__, native
 from sparsenas.export.network import random_network
 from sparsenas.export.snas import to_bytes
 from sparsenas.latency.model import Correction, Entry, LatencyModel, corrected
-from sparsenas.space import IMAGE, Layer, Space
+from sparsenas.latency.subjects import layer_subject
+from sparsenas.space import Layer, Space
 
 Report = Callable[[int, int], None]
 """`(rounds done, rounds in all)`."""
 
-# Copies of a layer in the model that times it: enough that their weights together outgrow the first-level
-# cache, as a network's do, and not so many that a table takes long to measure.
-_COPIES = 4
 # How long a model runs at each visit, so that the median is over many runs of a small one.
 _VISIT_US = 1000.0
 
@@ -90,11 +88,10 @@ def measure(
     return corrected(table, sums, us[len(layers) :])
 
 
-def timed_layer(layer: Layer, *, seed: int, copies: int = _COPIES) -> Timed:
+def timed_layer(layer: Layer, *, seed: int, copies: int | None = None) -> Timed:
     """Returns a model of copies of one layer with random weights, ready to be visited."""
-    inputs = (IMAGE,) * (2 if layer.op == "add" else 1)
-    layers = [replace(layer, name=f"copy{i}", inputs=inputs) for i in range(copies)]
-    return _timed(to_bytes(random_network(layers, seed=seed)), copies=copies)
+    subject = layer_subject(layer, seed=seed, copies=copies)
+    return _timed(subject.model, copies=subject.copies)
 
 
 def interleaved(models: Sequence[bytes], settings: MeasureSettings) -> np.ndarray:

@@ -1,0 +1,95 @@
+"""This machine as a device: kernels run in this process, on cores of their own."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from sparsenas import native
+from sparsenas.errors import UserError
+from sparsenas.latency.device import Visits
+from sparsenas.latency.machine import circumstances, free_cores
+
+LOCAL = "local"
+
+# How long a model runs at each visit, so that the median is over many runs of a small one.
+_VISIT_US = 700.0
+_LEAST_RUNS = 3
+
+
+class Local:
+    """The kernels of one instruction set on pinned cores.
+
+    Args:
+        core: the last of the cores that are used; a free one where left out.
+        threads: the most that any measurement wants, so many cores must be free.
+        isa: one of `native.isas()`; that of `native.isa()` where left out.
+        busy: whether to measure on cores that others use as well.
+
+    Raises:
+        UserError: where there is no free core, or no such instruction set.
+    """
+
+    kind = "measured"
+
+    def __init__(
+        self,
+        *,
+        name: str = LOCAL,
+        core: int | None = None,
+        threads: int = 1,
+        isa: str | None = None,
+        busy: bool = False,
+    ) -> None:
+        self.name = name
+        if isa is not None and isa not in native.isas():
+            raise UserError(
+                f"This machine has no instruction set {isa!r}; it has {', '.join(native.isas())}."
+            )
+        self._isa = isa or native.isa()
+        self._core, self._threads, self._busy = core, threads, busy
+        self._before: set[int] = set()
+        self._cores: list[int] = []
+        self.machine: dict[str, Any] = native.cpu() | {"isa": self._isa}
+        self.build = native.build_id()
+
+    def __enter__(self) -> Self:
+        # Not every operating system keeps a thread on a core.
+        if hasattr(os, "sched_getaffinity"):
+            self._before = os.sched_getaffinity(0)
+            self._cores = free_cores(self._core, self._threads, busy=self._busy)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._before:
+            os.sched_setaffinity(0, self._before)
+
+    def visit(self, models: Sequence[bytes], *, threads: int, rounds: int) -> list[Visits]:
+        if self._cores:
+            os.sched_setaffinity(0, set(self._cores[-threads:]))
+        loaded = [native.Model.from_bytes(model, isa=self._isa, threads=threads) for model in models]
+        runs = [_runs(model) for model in loaded]
+        us = np.array(
+            [
+                [float(np.median(model.measure(n))) * 1e6 for model, n in zip(loaded, runs, strict=True)]
+                for _ in range(rounds)
+            ]
+        )
+        return [
+            Visits(
+                us=tuple(us[:, i].tolist()), kernel_names=tuple(layer.kernel_name for layer in model.layers)
+            )
+            for i, model in enumerate(loaded)
+        ]
+
+    def reconnect(self) -> None:
+        """Does nothing: this machine is never lost."""
+
+    def circumstances(self) -> dict[str, Any]:
+        return {"cores": self._cores, **circumstances(self._cores[-1] if self._cores else None)}
+
+
+def _runs(model: native.Model) -> int:
+    once_us = float(np.median(model.measure(_LEAST_RUNS))) * 1e6
+    return max(_LEAST_RUNS, round(_VISIT_US / max(once_us, 1e-3)))
