@@ -1,16 +1,16 @@
 """Measures a design on a device, and makes a latency table of it.
 
-Models go to the device in batches of all kinds, in random order, and every batch visits its models in
-turns: so a slow moment of the device hits many of them a little instead of one of them hard. A time is the
-median over visits. A reference kernel takes part in every batch; where it took longer than usual, or where
-the visits of a model differ much, that is measured again, and the quietest time counts. Each batch is kept
-in a journal, so that an interrupted measurement goes on where it stopped.
+Every round visits all models, or as many as the device takes at once, in one random order: so a slow moment
+of the device hits many of them a little instead of one of them hard. A reference kernel is visited every now
+and then; a time is the median over the half of its visits during which the reference was fastest. What still
+differs much from visit to visit is measured again. Each round is kept in a journal, so that an interrupted
+measurement goes on where it stopped.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,29 +19,30 @@ import numpy as np
 from sparsenas import __version__
 from sparsenas.errors import UserError
 from sparsenas.latency.design import Design, NamedNetwork
-from sparsenas.latency.device import Device, Lost, Visits
-from sparsenas.latency.journal import Batch, Journal, Row
+from sparsenas.latency.device import Device, Lost, Round
+from sparsenas.latency.journal import Batch, Journal
 from sparsenas.latency.layer_text import bare
-from sparsenas.latency.sampling import dense_parameters
 from sparsenas.latency.subjects import Subject, layer_subject, network_subject
 from sparsenas.latency.table import Measurement, NetworkMeasurement, Table
 from sparsenas.space import Layer
 from sparsenas.sparsity.patterns import Unstructured
 
 Report = Callable[[int, int, str], None]
-"""`(items measured, items in all, what remains)`."""
+"""`(visits made, visits in all, what remains)`."""
 
 # The visits of a model differ too much where the quartiles are further apart than this part of the median.
-_NOISY = 0.05
-# A batch is measured again where the reference kernel is so far from its median.
-_DRIFTED = 0.04
-_MOST_REPEATS = 3
-# A batch: models and weights that are in memory together.
-_BATCH_ITEMS, _BATCH_WEIGHTS = 48, 16_000_000
+_NOISY = 0.04
+# When time is up, so many rounds must do.
+_LEAST_ROUNDS = 5
+# The reference is visited after every so many models.
+_REFERENCE_EVERY = 24
+_REFERENCE_ITEM = -1
 # Of all layers, the part that is measured with further numbers of threads: those with most to do.
 _THREADED_SHARE = 0.2
 # Seconds to wait before each attempt to find a lost device again.
 _PATIENCE = (1.0, 4.0, 15.0)
+# Of a model file without weights, and of a weight with its place.
+_FILE_BYTES, _WEIGHT_BYTES = 1000, 5
 _REFERENCE = Layer(
     name="reference", op="conv1x1", inputs=(), c_in=128, c_out=128, height=28, width=28,
     pattern=Unstructured(), sparsity=0.9,
@@ -57,8 +58,10 @@ class _Item:
     role: str
 
     @property
-    def weights(self) -> int:
-        return dense_parameters([self.what] if isinstance(self.what, Layer) else self.what.layers)
+    def bytes(self) -> int:
+        """About the size of its model file."""
+        layers = [self.what] if isinstance(self.what, Layer) else self.what.layers
+        return _FILE_BYTES + _WEIGHT_BYTES * sum(layer.nonzeros for layer in layers)
 
     def subject(self, seed: int) -> Subject:
         if isinstance(self.what, Layer):
@@ -94,6 +97,31 @@ def run(
     return campaign.table()
 
 
+class _Times:
+    """Visits of one item."""
+
+    def __init__(self, kernel: str) -> None:
+        self.kernel = kernel
+        self._us: list[float] = []
+        self._around_us: list[float] = []
+
+    def add(self, us: float, around_us: float) -> None:
+        self._us.append(us)
+        self._around_us.append(around_us)
+
+    @property
+    def quiet_us(self) -> np.ndarray:
+        """Those of the half of the visits during which the reference was fastest."""
+        order = np.argsort(self._around_us, kind="stable")
+        return np.array(self._us)[order[: (len(order) + 1) // 2]]
+
+    @property
+    def spread(self) -> float:
+        """Width between the quartiles, relative to the median."""
+        low, us, high = np.quantile(self.quiet_us, (0.25, 0.5, 0.75))
+        return float((high - low) / us)
+
+
 class _Campaign:
     def __init__(
         self,
@@ -107,49 +135,85 @@ class _Campaign:
         self._design, self._device, self._seed = design, device, seed
         self._report, self._sleep = report, sleep
         self._items = list(_items(design))
-        self._reference = layer_subject(_REFERENCE, seed=seed)
-        self._batches: list[Batch] = []
         identity = {
             "device": device.name, "build": device.build, "design": f"{design.name}, {design.fingerprint()}",
             "cpu": device.machine["cpu"], "isa": device.machine["isa"], "rounds": design.rounds, "seed": seed,
         }  # fmt: skip
-        self._journal = Journal(journal, identity) if journal else None
-        if self._journal:
-            self._batches += self._journal.batches
-        before = self._batches[-1].seconds if self._batches else 0.0
-        self._started = time.perf_counter() - before
-        self._session = (time.perf_counter(), len(self._best()))
+        self._journal = Journal(journal, identity)
+        self._batches = self._journal.batches
+        self._kept = journal is not None
+        before = max((batch.seconds for batch in self._batches), default=0.0)
+        self._began = time.perf_counter()
+        self._started = self._began - before
+        self._visits_before = self._visits()
 
     def close(self) -> None:
-        if self._journal:
-            self._journal.close()
+        self._journal.close()
 
     def measure(self) -> None:
+        if self._batches and len(self._batches[-1].rounds) < self._batches[-1].wanted:
+            self._go_on(self._batches[-1])
+        known = {i for batch in self._batches if batch.rounds for i in batch.order}
         order = np.random.default_rng(self._seed).permutation(len(self._items))
-        known = self._best()
-        self._tell()
-        for batch in self._chunks([i for i in order if i not in known]):
-            self._take(batch)
-        for _ in range(_MOST_REPEATS):
-            for batch in self._chunks(self._noisy()):
+        for chunk in self._chunks([int(i) for i in order if i not in known]):
+            self._go_on(self._journal.begin(_with_reference(chunk), self._design.rounds))
+        for _ in range(self._design.repeats):
+            for chunk in self._chunks(self._noisy()):
                 if self._seconds() >= self._design.seconds:
                     return
-                self._take(batch)
+                self._go_on(self._journal.begin(_with_reference(chunk), self._design.rounds))
+
+    def _go_on(self, batch: Batch) -> None:
+        """Measures the rounds that a batch lacks."""
+        subjects = {i: self._subject(i) for i in dict.fromkeys(batch.order)}
+        models = [subjects[i].model for i in batch.order]
+        threads = max(self._items[i].threads for i in batch.order if i != _REFERENCE_ITEM)
+        lost = ""
+        for wait in (0.0, *_PATIENCE):
+            try:
+                if wait:
+                    self._sleep(wait)
+                    self._device.reconnect()
+                lacking = batch.wanted - len(batch.rounds)
+                for found in self._device.rounds(models, threads=threads, count=lacking):
+                    self._keep(found, subjects, batch)
+                    if len(batch.rounds) >= _LEAST_ROUNDS and self._seconds() >= self._design.seconds:
+                        return
+                return
+            except Lost as error:
+                lost = str(error)
+        kept = "run the same command again to go on" if self._kept else "measure again"
+        raise UserError(f"{lost}; {self._visits()} of {self._total()} visits are made: {kept}.")
+
+    def _subject(self, item: int) -> Subject:
+        if item == _REFERENCE_ITEM:
+            return layer_subject(_REFERENCE, seed=self._seed)
+        return self._items[item].subject(self._seed + item)
+
+    def _keep(self, found: Round, subjects: Mapping[int, Subject], batch: Batch) -> None:
+        for us in found.us:
+            if not (math.isfinite(us) and us > 0):
+                raise UserError(
+                    f"Device {self._device.name!r} gave a time of {us:g} us, expected one above 0."
+                )
+        us = tuple(time / subjects[i].copies for i, time in zip(batch.order, found.us, strict=True))
+        self._journal.add(replace(found, us=us), self._seconds())
+        self._tell()
 
     def table(self) -> Table:
-        best = self._best()
+        times = self._times()
         layers: dict[str, list[Measurement]] = {"fit": [], "held_out": []}
         networks = []
         for i, item in enumerate(self._items):
-            row = best[i]
-            times = {"threads": item.threads, "us": row.us, "low_us": row.low_us, "high_us": row.high_us}
+            low, us, high = np.quantile(times[i].quiet_us, (0.25, 0.5, 0.75)).tolist()
+            found = {"threads": item.threads, "us": us, "low_us": low, "high_us": high}
             if isinstance(item.what, Layer):
-                one = Measurement(layer=bare(item.what), kernel=row.kernel, **times)
+                one = Measurement(layer=bare(item.what), kernel=times[i].kernel, **found)
                 layers[item.role].append(one)
             else:
                 bared = tuple(map(bare, item.what.layers))
                 networks.append(
-                    NetworkMeasurement(name=item.what.name, role=item.role, layers=bared, **times)
+                    NetworkMeasurement(name=item.what.name, role=item.role, layers=bared, **found)
                 )
         return Table(
             device=self._device.name,
@@ -164,103 +228,101 @@ class _Campaign:
         )
 
     def _how(self) -> dict:
-        references = np.array([batch.reference_us for batch in self._batches])
+        references = np.concatenate([us for batch in self._batches for us in _references(batch)[1]])
         usual = float(np.median(references))
+        part = max(1, references.size // 10)
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "design": self._design.name,
             "seconds": round(self._batches[-1].seconds, 1),
             "rounds": self._design.rounds,
             "threads": list(self._design.threads),
-            "measured_again": sum(len(batch.rows) for batch in self._batches) - len(self._items),
+            "measured_again": len({i for batch in self._batches[len(self._first()) :] for i in batch.order}),
             "still_noisy": len(self._noisy()),
             "drift": {
                 "reference_us": round(usual, 3),
-                "slowest": round(float(references.max()) / usual, 4),
-                "fastest": round(float(references.min()) / usual, 4),
-                "last_to_first": round(float(references[-1] / references[0]), 4),
+                "slowest_tenth": round(float(np.quantile(references, 0.9)) / usual, 4),
+                "fastest_tenth": round(float(np.quantile(references, 0.1)) / usual, 4),
+                "last_to_first": round(
+                    float(np.median(references[-part:]) / np.median(references[:part])), 4
+                ),
             },
             **self._device.circumstances(),
         }
 
-    def _best(self) -> dict[int, Row]:
-        """Returns each item's quietest time."""
-        best: dict[int, Row] = {}
+    def _first(self) -> list[Batch]:
+        """Returns the batches that every item is in once."""
+        seen: set[int] = set()
+        first = []
         for batch in self._batches:
-            for row in batch.rows:
-                if row.item not in best or row.spread < best[row.item].spread:
-                    best[row.item] = row
-        return best
+            if seen & set(batch.order) - {_REFERENCE_ITEM}:
+                break
+            seen |= set(batch.order)
+            first.append(batch)
+        return first
+
+    def _times(self) -> dict[int, _Times]:
+        """Returns all visits of every item, each with the reference's time around it."""
+        times: dict[int, _Times] = {}
+        for batch in self._batches:
+            positions, references = _references(batch)
+            for one, reference in zip(batch.rounds, references, strict=True):
+                around = np.interp(np.arange(len(batch.order)), positions, reference)
+                for i, us, slow, kernel in zip(batch.order, one.us, around, one.kernels, strict=True):
+                    times.setdefault(i, _Times(kernel)).add(us, float(slow))
+        return times
 
     def _noisy(self) -> list[int]:
-        """Returns items whose best time is not to be trusted, the worst first."""
-        usual = float(np.median([batch.reference_us for batch in self._batches]))
-        steady = {
-            row.item
-            for batch in self._batches
-            if abs(batch.reference_us / usual - 1) <= _DRIFTED
-            for row in batch.rows
-        }
-        spread = {i: row.spread if i in steady else math.inf for i, row in self._best().items()}
+        """Returns items whose visits differ too much, the worst first."""
+        spread = {i: one.spread for i, one in self._times().items() if i != _REFERENCE_ITEM}
         return sorted((i for i in spread if spread[i] > _NOISY), key=lambda i: -spread[i])
 
     def _chunks(self, items: Sequence[int]) -> Iterator[list[int]]:
-        """Yields batches of items of one number of threads."""
+        """Yields as many items of one number of threads as the device takes at once."""
         for threads in self._design.threads:
             chunk: list[int] = []
-            weights = 0
-            for i in (int(i) for i in items if self._items[i].threads == threads):
+            size = 0
+            for i in (i for i in items if self._items[i].threads == threads):
                 item = self._items[i]
-                if chunk and (len(chunk) == _BATCH_ITEMS or weights + item.weights > _BATCH_WEIGHTS):
+                if chunk and size + item.bytes > self._device.capacity:
                     yield chunk
-                    chunk, weights = [], 0
+                    chunk, size = [], 0
                 chunk.append(i)
-                weights += item.weights
+                size += item.bytes
             if chunk:
                 yield chunk
-
-    def _take(self, items: Sequence[int]) -> None:
-        subjects = [self._reference, *(self._items[i].subject(self._seed + i) for i in items)]
-        visits = self._visits([one.model for one in subjects], self._items[items[0]].threads)
-        reference, *rows = (
-            _row(i, subject, found) for i, subject, found in zip((-1, *items), subjects, visits, strict=True)
-        )
-        batch = Batch(seconds=self._seconds(), reference_us=reference.us, rows=tuple(rows))
-        self._batches.append(batch)
-        if self._journal:
-            self._journal.add(batch)
-        self._tell()
-
-    def _visits(self, models: Sequence[bytes], threads: int) -> list[Visits]:
-        lost = ""
-        for wait in (0.0, *_PATIENCE):
-            try:
-                if wait:
-                    self._sleep(wait)
-                    self._device.reconnect()
-                return self._device.visit(models, threads=threads, rounds=self._design.rounds)
-            except Lost as error:
-                lost = str(error)
-        kept = (
-            f"{len(self._best())} of {len(self._items)} are measured; run the same command again to go on"
-            if self._journal
-            else "measure again"
-        )
-        raise UserError(f"{lost}: {kept}.")
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._started
 
+    def _visits(self) -> int:
+        """Returns how many visits the first batches have."""
+        return sum(len(batch.rounds) * len(batch.order) for batch in self._batches)
+
+    def _total(self) -> int:
+        waiting = len(self._items) - len({i for b in self._batches for i in b.order if i != _REFERENCE_ITEM})
+        return waiting * self._design.rounds + sum(len(b.order) * b.wanted for b in self._batches)
+
     def _tell(self) -> None:
-        done, total = len(self._best()), len(self._items)
-        started, before = self._session
-        left = ""
-        if done > before and done < total:
-            seconds = (time.perf_counter() - started) / (done - before) * (total - done)
-            left = f"about {int(seconds) // 60}:{int(seconds) % 60:02} left" if seconds >= 1 else ""
-        elif done == total:
-            left = f"{len(self._noisy())} to measure again"
-        self._report(done, total, left)
+        done, total = self._visits(), self._total()
+        seconds = (time.perf_counter() - self._began) / (done - self._visits_before) * (total - done)
+        # What is noisy is measured again for as long as there is time.
+        seconds = min(max(seconds, 0.0), max(self._design.seconds - self._seconds(), 0.0))
+        self._report(done, total, f"about {int(seconds) // 60}:{int(seconds) % 60:02} left")
+
+
+def _with_reference(items: Sequence[int]) -> list[int]:
+    """Returns items in their order with the reference at both ends and every now and then between."""
+    order = []
+    for start in range(0, len(items), _REFERENCE_EVERY):
+        order += [_REFERENCE_ITEM, *items[start : start + _REFERENCE_EVERY]]
+    return [*order, _REFERENCE_ITEM]
+
+
+def _references(batch: Batch) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Returns where the reference stands in a batch, and its times in each round."""
+    positions = np.flatnonzero(np.array(batch.order) == _REFERENCE_ITEM)
+    return positions, [np.array(one.us)[positions] for one in batch.rounds]
 
 
 def _items(design: Design) -> Iterator[_Item]:
@@ -274,12 +336,3 @@ def _items(design: Design) -> Iterator[_Item]:
                 busiest = sorted(layers, key=lambda layer: -layer.macs)
                 layers = busiest[: round(_THREADED_SHARE * len(busiest))]
             yield from (_Item(what=what, threads=threads, role=role) for what in (*layers, *networks))
-
-
-def _row(item: int, subject: Subject, visits: Visits) -> Row:
-    low, us, high = np.quantile(visits.us, (0.25, 0.5, 0.75)) / subject.copies
-    if not (math.isfinite(us) and low > 0):
-        raise UserError(f"The device gave times of {low:g} to {high:g} us, expected numbers above 0.")
-    return Row(
-        item=item, us=float(us), low_us=float(low), high_us=float(high), kernel=visits.kernel_names[-1]
-    )

@@ -7,6 +7,7 @@ layers of random networks, as that is what a model is asked about.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ _SHARES = {
 }  # fmt: skip
 # Layers with more weights than this take longer to make than to measure.
 _MOST_WEIGHTS = 2_400_000
+_REPEATS = 3
 # Random layers come from so many networks for each hundred of them.
 _POOL_NETWORKS = 8
 
@@ -75,7 +77,8 @@ class Design:
         threads: every network and layer is measured with the first of these numbers, and some with the
             others.
         rounds: visits of each model.
-        seconds: after so long, what is noisy is no longer measured again.
+        repeats: how often what is noisy is measured again.
+        seconds: after so long, few rounds must do and nothing is measured again.
     """
 
     name: str
@@ -85,7 +88,8 @@ class Design:
     held_out_networks: tuple[NamedNetwork, ...] = ()
     threads: tuple[int, ...] = (1,)
     rounds: int
-    seconds: float
+    repeats: int = 0
+    seconds: float = math.inf
 
     def fingerprint(self) -> str:
         """Returns a short hash that changes with anything that is measured."""
@@ -99,7 +103,7 @@ def quick(spaces: Sequence[Space], *, seed: int, threads: Sequence[int] = (1,)) 
     """Returns a design of about 90 seconds on a core of 2025."""
     return _design(
         "quick", spaces, seed=seed, threads=threads, every=3, random=420, held_out=80,
-        networks=24, held_out_networks=50, rounds=11, seconds=85,
+        networks=24, held_out_networks=50, rounds=14, seconds=85,
     )  # fmt: skip
 
 
@@ -107,7 +111,7 @@ def full(spaces: Sequence[Space], *, seed: int, threads: Sequence[int] = (1,)) -
     """Returns a design of about 10 minutes on a core of 2025."""
     return _design(
         "full", spaces, seed=seed, threads=threads, every=1, random=3000, held_out=250,
-        networks=48, held_out_networks=50, rounds=21, seconds=570,
+        networks=48, held_out_networks=50, rounds=36, seconds=570,
     )  # fmt: skip
 
 
@@ -129,7 +133,6 @@ def of_space(space: Space, *, seed: int, networks: int, rounds: int) -> Design:
             for i, layers in enumerate(chosen[:networks])
         ),
         rounds=rounds,
-        seconds=0.0,
     )
 
 
@@ -165,6 +168,7 @@ def _design(
         held_out_networks=_random_networks(spaces, held_out_networks, test),
         threads=tuple(threads),
         rounds=rounds,
+        repeats=_REPEATS,
         seconds=seconds,
     )
 

@@ -1,6 +1,6 @@
 """What can be measured: something that runs model files and says how long they take."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -12,16 +12,16 @@ class Lost(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visits:
-    """Times of one model.
+class Round:
+    """One visit to each of some models, one after the other.
 
     Attributes:
-        us: microseconds of one run at each visit.
-        kernel_names: of its layers, in order.
+        us: microseconds of one run, the median over those of the visit.
+        kernels: of the last layer of each model.
     """
 
     us: tuple[float, ...]
-    kernel_names: tuple[str, ...]
+    kernels: tuple[str, ...]
 
 
 class Device(Protocol):
@@ -32,19 +32,21 @@ class Device(Protocol):
         kind: whether its times are real.
         machine: `cpu`, `isa`, `cores` and what else it tells of itself.
         build: of its kernels.
+        capacity: bytes of model files that it takes at once.
     """
 
     name: str
     kind: Kind
     machine: dict[str, Any]
     build: str
+    capacity: int
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def visit(self, models: Sequence[bytes], *, threads: int, rounds: int) -> list[Visits]:
-        """Visits model files in turns, so many times each.
+    def rounds(self, models: Sequence[bytes], *, threads: int, count: int) -> Iterator[Round]:
+        """Visits model files in turns, so many times; the same object may be among them more than once.
 
         Raises:
             Lost: where the device is gone; `reconnect` may bring it back.

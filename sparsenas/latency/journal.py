@@ -1,48 +1,31 @@
-"""What is measured so far, beside the file that it will become: plain text, a line of JSON for each batch."""
+"""What is measured so far, beside the file that it will become: plain text, a line of JSON for each round."""
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from sparsenas.errors import UserError
+from sparsenas.latency.device import Round
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """Times of one item of a design.
-
-    Attributes:
-        item: its position.
-        us, low_us, high_us: median and quartiles of the visits.
-    """
-
-    item: int
-    us: float
-    low_us: float
-    high_us: float
-    kernel: str
-
-    @property
-    def spread(self) -> float:
-        """Width between the quartiles, relative to the median."""
-        return (self.high_us - self.low_us) / self.us
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Batch:
-    """Items measured together.
+    """Items of a design that are measured together.
 
     Attributes:
-        reference_us: time of the reference kernel in the same rounds.
-        seconds: of measuring, since the very start.
+        order: positions of items, as they are visited in each round.
+        wanted: how many rounds there should be.
+        rounds: those that are measured.
+        seconds: of measuring until the last round, since the very start.
     """
 
-    seconds: float
-    reference_us: float
-    rows: tuple[Row, ...]
+    order: tuple[int, ...]
+    wanted: int
+    rounds: list[Round] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def journal_path(out: Path) -> Path:
@@ -51,74 +34,90 @@ def journal_path(out: Path) -> Path:
 
 
 class Journal:
-    """Batches on disk; opened again, it has those that were complete.
+    """Batches, on disk where there is a path; opened again, it has what was complete.
 
     Raises:
         UserError: where the file belongs to another measurement or cannot be written.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path | None, identity: Mapping[str, Any]) -> None:
         self._path = path
+        self._file: IO[str] | None = None
         self.batches: list[Batch] = []
+        if path is None:
+            return
         try:
-            self._file = self._open(dict(identity))
+            if path.exists() and path.stat().st_size:
+                self._read(path, identity)
+                self._file = path.open("a", encoding="utf-8")
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("w", encoding="utf-8")
+                self._write(identity)
         except OSError as error:
             raise UserError(f"Cannot write {str(path)!r}: {error.strerror}.") from None
 
-    def _open(self, identity: dict[str, Any]) -> IO[str]:
-        if not self._path.exists() or not self._path.stat().st_size:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._path.open("w", encoding="utf-8")
-            self._file = file
-            self._write(identity)
-            return file
+    def _read(self, path: Path, identity: Mapping[str, Any]) -> None:
         # A line that has no end was being written when the process ended.
-        whole = self._path.read_bytes()
+        whole = path.read_bytes()
         whole = whole[: whole.rfind(b"\n") + 1]
         try:
             header, *lines = [json.loads(line) for line in whole.splitlines()]
-            self.batches = [_batch(line) for line in lines]
-        except (ValueError, TypeError, KeyError):
+            for line in lines:
+                self._replay(line)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             raise UserError(
-                f"The journal {str(self._path)!r} is damaged; delete it to measure from the start."
+                f"The journal {str(path)!r} is damaged; delete it to measure from the start."
             ) from None
-        wrong = [name for name in identity if header.get(name) != identity[name]]
-        if wrong:
-            name = wrong[0]
-            raise UserError(
-                f"The journal {str(self._path)!r} belongs to another measurement: {name} is "
-                f"{header.get(name)!r} there, {identity[name]!r} here. Delete it to measure from the start, "
-                "or give another --out."
-            )
-        with self._path.open("r+b") as file:
+        for name, here in identity.items():
+            if header.get(name) != here:
+                raise UserError(
+                    f"The journal {str(path)!r} belongs to another measurement: {name} is "
+                    f"{header.get(name)!r} there, {here!r} here. Delete it to measure from the start, "
+                    "or give another --out."
+                )
+        with path.open("r+b") as file:
             file.truncate(len(whole))
-        return self._path.open("a", encoding="utf-8")
 
-    def add(self, batch: Batch) -> None:
-        """Keeps a batch, also when the machine stops right after."""
+    def _replay(self, line: dict[str, Any]) -> None:
+        if "order" in line:
+            self.batches.append(Batch(order=tuple(line["order"]), wanted=int(line["wanted"])))
+            return
+        batch = self.batches[-1]
+        kernels = tuple(line["kernels"]) if "kernels" in line else batch.rounds[0].kernels
+        us = tuple(float(time) for time in line["us"])
+        if len(us) != len(batch.order) or len(kernels) != len(batch.order):
+            raise ValueError("A round has a time for each of its batch.")
+        batch.rounds.append(Round(us=us, kernels=kernels))
+        batch.seconds = float(line["seconds"])
+
+    def begin(self, order: Sequence[int], wanted: int) -> Batch:
+        """Starts a batch."""
+        batch = Batch(order=tuple(order), wanted=wanted)
         self.batches.append(batch)
+        self._write({"order": batch.order, "wanted": wanted})
+        return batch
+
+    def add(self, found: Round, seconds: float) -> None:
+        """Keeps a round of the batch begun last, also when the machine stops right after."""
+        batch = self.batches[-1]
+        line: dict[str, Any] = {"seconds": round(seconds, 3), "us": [float(f"{us:.6g}") for us in found.us]}
+        if not batch.rounds:
+            line["kernels"] = found.kernels
+        batch.rounds.append(found)
+        batch.seconds = seconds
+        self._write(line)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        if self._file is None:
+            return
         try:
-            self._write(asdict(batch))
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
         except OSError as error:
             raise UserError(f"Cannot write {str(self._path)!r}: {error.strerror}.") from None
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
     def close(self) -> None:
-        self._file.close()
-
-    def remove(self) -> None:
-        """Deletes the file, when the table is written."""
-        self.close()
-        self._path.unlink(missing_ok=True)
-
-
-def _batch(line: dict[str, Any]) -> Batch:
-    return Batch(
-        seconds=float(line["seconds"]),
-        reference_us=float(line["reference_us"]),
-        rows=tuple(Row(**row) for row in line["rows"]),
-    )
+        if self._file is not None:
+            self._file.close()

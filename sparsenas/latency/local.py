@@ -1,15 +1,16 @@
 """This machine as a device: kernels run in this process, on cores of their own."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from sparsenas import native
 from sparsenas.errors import UserError
-from sparsenas.latency.device import Visits
+from sparsenas.latency.device import Round
 from sparsenas.latency.machine import circumstances, free_cores
+from sparsenas.latency.table import Kind
 
 LOCAL = "local"
 
@@ -31,7 +32,9 @@ class Local:
         UserError: where there is no free core, or no such instruction set.
     """
 
-    kind = "measured"
+    kind: Kind = "measured"
+    # All models of a design, so that every round goes through all of them.
+    capacity = 2**32
 
     def __init__(
         self,
@@ -65,23 +68,18 @@ class Local:
         if self._before:
             os.sched_setaffinity(0, self._before)
 
-    def visit(self, models: Sequence[bytes], *, threads: int, rounds: int) -> list[Visits]:
+    def rounds(self, models: Sequence[bytes], *, threads: int, count: int) -> Iterator[Round]:
         if self._cores:
             os.sched_setaffinity(0, set(self._cores[-threads:]))
-        loaded = [native.Model.from_bytes(model, isa=self._isa, threads=threads) for model in models]
-        runs = [_runs(model) for model in loaded]
-        us = np.array(
-            [
-                [float(np.median(model.measure(n))) * 1e6 for model, n in zip(loaded, runs, strict=True)]
-                for _ in range(rounds)
-            ]
-        )
-        return [
-            Visits(
-                us=tuple(us[:, i].tolist()), kernel_names=tuple(layer.kernel_name for layer in model.layers)
-            )
-            for i, model in enumerate(loaded)
-        ]
+        loaded = {
+            id(model): native.Model.from_bytes(model, isa=self._isa, threads=threads) for model in models
+        }
+        runs = {key: _runs(model) for key, model in loaded.items()}
+        order = [id(model) for model in models]
+        kernels = tuple(loaded[key].layers[-1].kernel_name for key in order)
+        for _ in range(count):
+            us = tuple(float(np.median(loaded[key].measure(runs[key]))) * 1e6 for key in order)
+            yield Round(us=us, kernels=kernels)
 
     def reconnect(self) -> None:
         """Does nothing: this machine is never lost."""
