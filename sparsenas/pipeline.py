@@ -24,7 +24,8 @@ from sparsenas.export.network import Network, random_network
 from sparsenas.export.snas import to_bytes
 from sparsenas.latency.devices import LOCAL, cache_folder, ready_device
 from sparsenas.latency.measure import MeasureSettings, interleaved
-from sparsenas.latency.model import LatencyModel, Tabulated
+from sparsenas.latency.model import LatencyModel
+from sparsenas.latency.tabulate import Tabulated
 from sparsenas.progress import Progress, Silent, Update
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report

@@ -9,7 +9,7 @@ from sparsenas.cli.lookup import find_space
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import console, table
 from sparsenas.latency.devices import LOCAL, load_device
-from sparsenas.latency.model import describe
+from sparsenas.latency.layer_text import describe
 
 
 @dataclass(frozen=True, kw_only=True)
