@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -54,24 +55,27 @@ class Family:
         if len(self.measurements) < _FEW:
             reasons.append(f"only {len(self.measurements)} of {self.form} {self.op} measured")
             wider += _UNKNOWN
-        for name, value, low, high in self._ranges(layer):
+        for name, (low, high) in self._ranges.items():
+            value = _SIZES[name](layer)
             if not low / _SLACK <= value <= high * _SLACK:
                 bound = f"{high:g} at most" if value > high else f"{low:g} at least"
                 reasons.append(f"{name} {value:g}, measured {bound}")
                 wider += _OCTAVE * abs(math.log2(value / (high if value > high else low)))
-        known = {(m.layer.kernel, m.layer.stride) for m in self.measurements}
-        if (layer.kernel, layer.stride) not in known:
+        if (layer.kernel, layer.stride) not in self._windows:
             reasons.append(f"kernel {layer.kernel} with stride {layer.stride} never measured")
             wider += _UNKNOWN
         return reasons, wider
 
-    def _ranges(self, layer: Layer) -> list[tuple[str, float, float, float]]:
-        """Returns name, value of a layer, least and most measured."""
-        ranges = []
-        for name, value in _SIZES.items():
-            measured = [value(m.layer) for m in self.measurements]
-            ranges.append((name, float(value(layer)), float(min(measured)), float(max(measured))))
-        return ranges
+    @cached_property
+    def _ranges(self) -> dict[str, tuple[float, float]]:
+        """The least and the most of each size that was measured."""
+        sizes = {name: [value(m.layer) for m in self.measurements] for name, value in _SIZES.items()}
+        return {name: (min(found), max(found)) for name, found in sizes.items()}
+
+    @cached_property
+    def _windows(self) -> set[tuple[int, int]]:
+        """Kernels and strides that were measured."""
+        return {(m.layer.kernel, m.layer.stride) for m in self.measurements}
 
     def nearest(self, layer: Layer, count: int) -> list[tuple[Measurement, float]]:
         """Returns the measurements that say most about a layer, and how far they are from it."""

@@ -20,8 +20,9 @@ _BLOCKS = {"2": "block2", "4": "block4"}
 
 def bare(layer: Layer) -> Layer:
     """Returns a layer without its name and its place in a network: all that its latency depends on."""
-    usual = replace(layer, pad=None).padding
-    return replace(layer, name="", inputs=(), pad=None if layer.padding == usual else layer.padding)
+    if not layer.name and not layer.inputs and layer.pad is None:
+        return layer
+    return replace(layer, name="", inputs=(), pad=None if _usually_padded(layer) else layer.padding)
 
 
 def describe(layer: Layer) -> str:
@@ -35,7 +36,7 @@ def describe(layer: Layer) -> str:
         text += f" kernel={layer.kernel}"
     if layer.stride > 1:
         text += f" stride={layer.stride}"
-    if layer.padding != replace(layer, pad=None).padding:
+    if not _usually_padded(layer):
         text += f" pad={layer.padding}"
     if layer.activation != "none":
         text += f" {layer.activation}"
@@ -119,6 +120,10 @@ def check_layer(layer: Layer) -> None:
             layer.pattern.check(layer.sparsity)
         except ValueError as error:
             raise UserError(f"{what}: {error}") from None
+
+
+def _usually_padded(layer: Layer) -> bool:
+    return layer.pad is None or layer.pad == replace(layer, pad=None).padding
 
 
 def _settings(words: list[str]) -> dict[str, str]:

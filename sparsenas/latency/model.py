@@ -16,6 +16,7 @@ from sparsenas.latency.features import Core, weights_of
 from sparsenas.latency.layer_text import bare, describe
 from sparsenas.latency.library import LOCAL, find_table, known_devices, local_table_path
 from sparsenas.latency.network import Correction
+from sparsenas.latency.regression import one_thread
 from sparsenas.latency.table import Measurement, NetworkMeasurement, Table, load
 from sparsenas.latency.tabulate import Tabulated
 from sparsenas.space import Arch, Layer, Space
@@ -143,7 +144,8 @@ class LatencyModel:
         """Returns what a layer takes alone; raises `UserError` where nothing like it was measured."""
         found = self._layers.get(layer)
         if found is None:
-            found = self._layer(bare(layer))
+            with one_thread():
+                found = self._layer(bare(layer))
             if len(self._layers) >= _REMEMBERED:
                 self._layers.clear()
             self._layers[layer] = found
@@ -249,15 +251,14 @@ class LatencyModel:
         if self.carried:
             return self.carried
         networks = [n for n in self.table.networks if n.role == "fit" and n.threads == self.threads]
-        return self._fitted(networks) if networks else network.identity()
+        prior = network.identity(self._core)
+        return self._fitted(networks, prior) if networks else prior
 
-    def _fitted(self, networks: Sequence[NetworkMeasurement], prior: Correction | None = None) -> Correction:
-        return network.fit(
-            [n.layers for n in networks],
-            [[self.layer(layer).us for layer in n.layers] for n in networks],
-            np.array([n.us for n in networks]),
-            prior=prior,
-        )
+    def _fitted(self, networks: Sequence[NetworkMeasurement], prior: Correction) -> Correction:
+        layers_us = [[self.layer_us(layer) for layer in n.layers] for n in networks]
+        with one_thread():
+            us = np.array([n.us for n in networks])
+            return network.fit([n.layers for n in networks], layers_us, us, prior=prior)
 
     @cached_property
     def _core(self) -> Core:
