@@ -20,7 +20,7 @@ def checked(table: Table, *, threads: int = 1) -> Table:
 
 
 def layer_errors(model: LatencyModel, measured: Sequence[Measurement]) -> dict[str, Any]:
-    """Returns `layers`, `layer_median_error`, `layer_within_15_percent`; nothing where nothing was measured."""
+    """Returns `layers`, `layer_median_error`, `layer_within_15_percent`; none without measurements."""
     if not measured:
         return {}
     errors = np.abs([model.layer_us(m.layer) / m.us - 1 for m in measured])
