@@ -128,7 +128,7 @@ def run(
     space = space.with_classes(len(data.classes))
     with progress.stage(f"Latency table of device {settings.device}") as update:
         table = ready_device(settings.device, space, report=lambda done, total: update(done, total, ""))
-        update(1, 1, f"{len(table.entries)} layers, {table.machine['isa']}")
+        update(1, 1, f"{len(table.table.layers)} layers, {table.machine['isa']}")
     latency = table.tabulate(space)
     target_ms = choose_target(settings, space, table, latency)
 
@@ -491,7 +491,7 @@ def _conclude(
         ),
         layers=_layer_times(settings, runtime, best.network.layers),
         dense_layers=_layer_times(settings, dense_runtime, dense_network.layers),
-        machine=table.machine | {"pinned_core": table.how.get("pinned_core")},
+        machine=table.machine | {"pinned_core": (table.table.how.get("cores") or [None])[-1]},
         command=command,
         versions=versions(),
     )

@@ -22,6 +22,7 @@ LAYERS = (
     {"candidates"},
     {"search", "report"},
     {"bench"},
+    {"backends"},
     {"pipeline"},
     {"cli"},
     {"__main__"},

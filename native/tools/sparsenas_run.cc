@@ -27,8 +27,9 @@ constexpr const char kUsage[] = R"(Usage:
   sparsenas-run run MODEL IMAGE.f32      print the outputs for one image
   sparsenas-run profile MODEL            print the time of every layer
   sparsenas-run measure MODEL            print the time of whole runs
-  sparsenas-run turns MODEL...           visit the models in turns; for each, print a line of JSON
-                                         with the median microseconds of every visit
+  sparsenas-run turns MODEL...           visit the models in turns; print as JSON a line with the
+                                         kernels of their last layers, and for each round a line
+                                         with the microseconds of a run of each model
   sparsenas-run cpu                      print what this machine is
 
 IMAGE.f32 is raw little-endian float32: height x width x channels, values 0 to 1.
@@ -285,16 +286,15 @@ int Turns(const Options& options, Isa isa) {
     const double once = std::max(Visit(&models.back(), kLeastRuns), 1e-9);
     runs.push_back(std::max(kLeastRuns, static_cast<size_t>(kVisitSeconds / once)));
   }
-  std::vector<std::vector<double>> visits(models.size());
+  std::string names;
+  for (const Model& model : models)
+    names += (names.empty() ? "" : ", ") + Quote(model.plan().layers.back().kernel_name);
+  std::printf("[%s]\n", names.c_str());
   for (size_t round = 0; round < options.rounds; ++round) {
-    for (size_t i = 0; i < models.size(); ++i)
-      visits[i].push_back(1e6 * Visit(&models[i], runs[i]));
-  }
-  for (size_t i = 0; i < models.size(); ++i) {
-    std::string names;
-    for (const PlannedLayer& layer : models[i].plan().layers)
-      names += (names.empty() ? "" : ", ") + Quote(layer.kernel_name);
-    std::printf("{\"us\": %s, \"kernel_names\": [%s]}\n", List(visits[i]).c_str(), names.c_str());
+    std::vector<double> us;
+    for (size_t i = 0; i < models.size(); ++i) us.push_back(1e6 * Visit(&models[i], runs[i]));
+    std::printf("%s\n", List(us).c_str());
+    std::fflush(stdout);  // Whoever reads keeps what is measured, should the connection break.
   }
   return 0;
 }

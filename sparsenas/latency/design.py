@@ -115,7 +115,9 @@ def full(spaces: Sequence[Space], *, seed: int, threads: Sequence[int] = (1,)) -
     )  # fmt: skip
 
 
-def of_space(space: Space, *, seed: int, networks: int, rounds: int) -> Design:
+def of_space(
+    space: Space, *, seed: int, networks: int, rounds: int, threads: Sequence[int] = (1,)
+) -> Design:
     """Returns all layers of a space, dense twins included, and a few of its networks to fit to."""
     rng = np.random.default_rng(seed)
     archs = [space.largest, space.smallest, *(space.sample(rng) for _ in range(max(0, networks - 3)))]
@@ -132,6 +134,7 @@ def of_space(space: Space, *, seed: int, networks: int, rounds: int) -> Design:
             )
             for i, layers in enumerate(chosen[:networks])
         ),
+        threads=tuple(threads),
         rounds=rounds,
     )
 
