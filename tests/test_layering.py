@@ -20,7 +20,7 @@ LAYERS = (
     {"supernet", "latency"},
     {"reward", "train", "trials", "checkpoint"},
     {"candidates"},
-    {"search", "report"},
+    {"search", "report", "serve"},
     {"bench"},
     {"backends"},
     {"pipeline"},

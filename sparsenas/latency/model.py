@@ -17,6 +17,7 @@ from sparsenas.latency.layer_text import bare, describe
 from sparsenas.latency.library import LOCAL, find_table, known_devices, local_table_path
 from sparsenas.latency.network import Correction
 from sparsenas.latency.regression import one_thread
+from sparsenas.latency.result import Latency, LayerLatency
 from sparsenas.latency.table import Measurement, NetworkMeasurement, Table, load
 from sparsenas.latency.tabulate import Tabulated
 from sparsenas.space import Arch, Layer, Space
@@ -24,46 +25,6 @@ from sparsenas.space import Arch, Layer, Space
 _NEAREST = 5
 # Layers remembered; a search asks for the same ones again and again.
 _REMEMBERED = 100_000
-
-
-class Latency(float):
-    """Milliseconds, with the interval they lie in nine times of ten.
-
-    Attributes:
-        low_ms, high_ms: the interval.
-        notes: what was outside of all that was measured, a line each.
-    """
-
-    low_ms: float
-    high_ms: float
-    notes: tuple[str, ...]
-
-    def __new__(
-        cls, ms: float, low_ms: float = math.nan, high_ms: float = math.nan, notes: tuple[str, ...] = ()
-    ) -> "Latency":
-        made = super().__new__(cls, ms)
-        made.low_ms, made.high_ms, made.notes = low_ms, high_ms, notes
-        return made
-
-
-@dataclass(frozen=True, slots=True)
-class LayerLatency:
-    """What a layer takes alone.
-
-    Attributes:
-        us: microseconds of one image.
-        low_us, high_us: where it lies nine times of ten.
-        kernel: what computes it, or computed what is most like it.
-        measured: whether just this layer was measured.
-        outside: in what it differs from all that was measured; its time is then extrapolated.
-    """
-
-    us: float
-    low_us: float
-    high_us: float
-    kernel: str
-    measured: bool
-    outside: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -244,6 +205,13 @@ class LatencyModel:
         return LatencyModel(
             table, self.threads, carried, _layers=self._layers, _curves=self._curves, _families=self._families
         )
+
+    def warm(self) -> None:
+        """Fits all there is to fit, which otherwise waits for the first who asks."""
+        with one_thread():
+            for op, form in {(m.layer.op, form_of(m)) for m in self._exact.values()}:
+                self._family(op, form)
+        _ = self.correction
 
     @cached_property
     def correction(self) -> Correction:
