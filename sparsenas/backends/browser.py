@@ -43,12 +43,12 @@ class Browser:
     """
 
     kind: Kind = "measured"
-    capacity = 2**26
+    capacity = 2**28
 
-    def __init__(self, *, core: int | None = None, isa: str | None = None) -> None:
+    def __init__(self, *, core: int | None = None, isa: str | None = None, busy: bool = False) -> None:
         self.name = "browser"
         self._program = find_browser()
-        self._isa, self._core = isa, core
+        self._isa, self._core, self._busy = isa, core, busy
         self._cores: list[int] = []
         self._page: Page | None = None
         self._process: subprocess.Popen | None = None
@@ -58,7 +58,7 @@ class Browser:
 
     def __enter__(self) -> Self:
         if hasattr(os, "sched_getaffinity"):
-            self._cores = free_cores(self._core, 1)
+            self._cores = free_cores(self._core, 1, busy=self._busy)
         try:
             self.reconnect()
         except Lost as error:

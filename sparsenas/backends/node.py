@@ -28,13 +28,13 @@ class Node:
     """
 
     kind: Kind = "measured"
-    capacity = 2**26
+    capacity = 2**28
 
-    def __init__(self, *, core: int | None = None, isa: str | None = None) -> None:
+    def __init__(self, *, core: int | None = None, isa: str | None = None, busy: bool = False) -> None:
         self.name = "node"
         self._node, self._version = find_node()
         self._program = module(isa or "wasm128")
-        self._core = core
+        self._core, self._busy = core, busy
         self._before: set[int] = set()
         self._cores: list[int] = []
         self._process: subprocess.Popen | None = None
@@ -44,7 +44,7 @@ class Node:
     def __enter__(self) -> Self:
         if hasattr(os, "sched_getaffinity"):
             self._before = os.sched_getaffinity(0)
-            self._cores = free_cores(self._core, 1)
+            self._cores = free_cores(self._core, 1, busy=self._busy)
         try:
             self.reconnect()
         except Lost as error:

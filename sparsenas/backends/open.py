@@ -25,7 +25,7 @@ class DeviceSettings:
         isa: the instruction set; the best of the device where left out.
         emulator: (ssh, adb) a program there that runs a binary of another processor; times are emulated.
         program: (ssh, adb) the device runner; built for the device where left out.
-        busy: (local) measure on a core that others use as well.
+        busy: (not ray) measure on a core that others use as well.
     """
 
     core: int | None = None
@@ -56,11 +56,13 @@ def open_device(device: str, settings: DeviceSettings, *, threads: int = 1) -> D
         return Local(core=core, threads=threads, isa=isa, busy=settings.busy)
     if kind in links and device.startswith(f"{kind}://"):
         link = links[kind](device)
-        return Remote(link, core=core, isa=isa, emulator=settings.emulator, program=settings.program)
+        return Remote(
+            link, core=core, isa=isa, emulator=settings.emulator, program=settings.program, busy=settings.busy
+        )
     if device == "node":
-        return Node(core=core, isa=isa)
+        return Node(core=core, isa=isa, busy=settings.busy)
     if device == "browser":
-        return Browser(isa=isa)
+        return Browser(core=core, isa=isa, busy=settings.busy)
     if device.startswith("ray://"):
         return OnCluster(device, core=core, threads=threads, isa=isa)
     raise UserError(f"Expected a device like {FORMS}, found {device!r}.")

@@ -3,8 +3,8 @@
 Every round visits all models, or as many as the device takes at once, in one random order: so a slow moment
 of the device hits many of them a little instead of one of them hard. A reference kernel is visited every now
 and then; a time is the median over the half of its visits during which the reference was fastest. What still
-differs much from visit to visit is measured again. Each round is kept in a journal, so that an interrupted
-measurement goes on where it stopped.
+differs much from visit to visit is measured again, and the visits that are most alike count. Each round is
+kept in a journal, so that an interrupted measurement goes on where it stopped.
 """
 
 import math
@@ -98,28 +98,33 @@ def run(
 
 
 class _Times:
-    """Visits of one item."""
+    """Visits of one item, in each of the batches that it was in."""
 
     def __init__(self, kernel: str) -> None:
         self.kernel = kernel
-        self._us: list[float] = []
-        self._around_us: list[float] = []
+        self._batches: list[np.ndarray] = []
 
-    def add(self, us: float, around_us: float) -> None:
-        self._us.append(us)
-        self._around_us.append(around_us)
+    def add(self, us: np.ndarray, around_us: np.ndarray) -> None:
+        """Keeps those of the half of a batch's visits during which the reference was fastest.
+
+        Args:
+            us: [rounds].
+            around_us: [rounds], what the reference took.
+        """
+        quiet = np.argsort(around_us, kind="stable")[: (len(us) + 1) // 2]
+        self._batches.append(us[quiet])
 
     @property
-    def quiet_us(self) -> np.ndarray:
-        """Those of the half of the visits during which the reference was fastest."""
-        order = np.argsort(self._around_us, kind="stable")
-        return np.array(self._us)[order[: (len(order) + 1) // 2]]
+    def quartiles(self) -> tuple[float, float, float]:
+        """Those of the batch where the visits were most alike."""
+        found = [np.quantile(us, (0.25, 0.5, 0.75)).tolist() for us in self._batches]
+        return tuple(min(found, key=lambda one: (one[2] - one[0]) / one[1]))
 
     @property
     def spread(self) -> float:
         """Width between the quartiles, relative to the median."""
-        low, us, high = np.quantile(self.quiet_us, (0.25, 0.5, 0.75))
-        return float((high - low) / us)
+        low, us, high = self.quartiles
+        return (high - low) / us
 
 
 class _Campaign:
@@ -205,7 +210,7 @@ class _Campaign:
         layers: dict[str, list[Measurement]] = {"fit": [], "held_out": []}
         networks = []
         for i, item in enumerate(self._items):
-            low, us, high = np.quantile(times[i].quiet_us, (0.25, 0.5, 0.75)).tolist()
+            low, us, high = times[i].quartiles
             found = {"threads": item.threads, "us": us, "low_us": low, "high_us": high}
             if isinstance(item.what, Layer):
                 one = Measurement(layer=bare(item.what), kernel=times[i].kernel, **found)
@@ -231,13 +236,14 @@ class _Campaign:
         references = np.concatenate([us for batch in self._batches for us in _references(batch)[1]])
         usual = float(np.median(references))
         part = max(1, references.size // 10)
+        again = {i for batch in self._batches[len(self._first()) :] for i in batch.order}
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "design": self._design.name,
             "seconds": round(self._batches[-1].seconds, 1),
             "rounds": self._design.rounds,
             "threads": list(self._design.threads),
-            "measured_again": len({i for batch in self._batches[len(self._first()) :] for i in batch.order}),
+            "measured_again": len(again - {_REFERENCE_ITEM}),
             "still_noisy": len(self._noisy()),
             "drift": {
                 "reference_us": round(usual, 3),
@@ -264,12 +270,13 @@ class _Campaign:
     def _times(self) -> dict[int, _Times]:
         """Returns all visits of every item, each with the reference's time around it."""
         times: dict[int, _Times] = {}
-        for batch in self._batches:
+        for batch in (batch for batch in self._batches if batch.rounds):
             positions, references = _references(batch)
-            for one, reference in zip(batch.rounds, references, strict=True):
-                around = np.interp(np.arange(len(batch.order)), positions, reference)
-                for i, us, slow, kernel in zip(batch.order, one.us, around, one.kernels, strict=True):
-                    times.setdefault(i, _Times(kernel)).add(us, float(slow))
+            us = np.array([one.us for one in batch.rounds])
+            places = np.arange(len(batch.order))
+            around = np.array([np.interp(places, positions, reference) for reference in references])
+            for place, (i, kernel) in enumerate(zip(batch.order, batch.rounds[0].kernels, strict=True)):
+                times.setdefault(i, _Times(kernel)).add(us[:, place], around[:, place])
         return times
 
     def _noisy(self) -> list[int]:
