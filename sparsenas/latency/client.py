@@ -3,7 +3,7 @@
 import http.client
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from sparsenas.errors import UserError
@@ -37,6 +37,12 @@ class Client:
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def predict(self, network: str | Sequence[str], *, space: str | None = None) -> Latency:
         """Returns the milliseconds of a network.
