@@ -1,13 +1,14 @@
 """How fast the latency service answers single questions over loopback."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,24 +43,34 @@ def bench_service(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:
             port = _port(server)
-            if hasattr(os, "sched_setaffinity"):
-                allowed = os.sched_getaffinity(0)
-                served = max(allowed) if core is None else core
-                for task in os.listdir(f"/proc/{server.pid}/task"):
-                    os.sched_setaffinity(int(task), {served})
-                os.sched_setaffinity(0, allowed - {served} or allowed)
-            asyncio.run(_ask(port, layers, len(layers)))  # What was never asked takes longer once.
-            started = time.perf_counter()
-            seconds = asyncio.run(_ask(port, layers, requests))
-            elapsed = time.perf_counter() - started
+            with _apart(server.pid, core):
+                asyncio.run(_ask(port, layers, len(layers)))  # What was never asked takes longer once.
+                started = time.perf_counter()
+                seconds = asyncio.run(_ask(port, layers, requests))
+                elapsed = time.perf_counter() - started
         finally:
             server.terminate()
-            if hasattr(os, "sched_setaffinity"):
-                os.sched_setaffinity(0, allowed)
     return ServiceRecord(
         requests_per_second=round(len(seconds) / elapsed, 1),
         p99_ms=round(float(np.quantile(seconds, 0.99)) * 1e3, 3),
     )
+
+
+@contextlib.contextmanager
+def _apart(pid: int, core: int | None) -> Iterator[None]:
+    """Keeps the service on one core and who asks on the others, where there are others."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    served = max(allowed) if core is None else core
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(thread), {served})
+    os.sched_setaffinity(0, allowed - {served} or allowed)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def _port(server: subprocess.Popen) -> int:
