@@ -51,7 +51,6 @@ class Adb:
         """Returns why the device does not answer, or nothing where it is not the connection's fault."""
         said = done.stderr.decode(errors="replace").strip().splitlines()
         for line in reversed(said):
-            text = line.strip().removeprefix("adb: ")
-            if text.startswith("error:") and _GONE.search(text):
-                return f"Cannot reach {self.name} (unplugged?): {text.removeprefix('error:').strip()}"
-        return ""
+            if _GONE.search(line) and line.startswith(("adb:", "error:")):
+                return f"Cannot reach {self.name} (unplugged?): {line.partition(':')[2].strip()}"
+        return "" if said or done.stdout else f"Cannot reach {self.name} (unplugged?): it stopped answering"

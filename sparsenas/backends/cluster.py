@@ -49,14 +49,20 @@ class OnCluster:
     capacity = 2**28
 
     def __init__(
-        self, url: str, *, core: int | None = None, threads: int = 1, isa: str | None = None
+        self,
+        url: str,
+        *,
+        core: int | None = None,
+        threads: int = 1,
+        isa: str | None = None,
+        busy: bool = False,
     ) -> None:
         name = url.removeprefix("ray://")
         if not _NAME.fullmatch(name):
             raise UserError(f"A device of a cluster is ray://NAME, found {url!r}.")
         self.name = url
         self._resource = f"device:{name}"
-        self._settings = {"name": name, "core": core, "threads": threads, "isa": isa}
+        self._settings = {"name": name, "core": core, "threads": threads, "isa": isa, "busy": busy}
         self._started_ray = False
         self._worker: Any = None
         self.machine: dict[str, Any] = {}

@@ -25,7 +25,7 @@ class DeviceSettings:
         isa: the instruction set; the best of the device where left out.
         emulator: (ssh, adb) a program there that runs a binary of another processor; times are emulated.
         program: (ssh, adb) the device runner; built for the device where left out.
-        busy: (not ray) measure on a core that others use as well.
+        busy: measure on a core that others use as well.
     """
 
     core: int | None = None
@@ -64,5 +64,5 @@ def open_device(device: str, settings: DeviceSettings, *, threads: int = 1) -> D
     if device == "browser":
         return Browser(core=core, isa=isa, busy=settings.busy)
     if device.startswith("ray://"):
-        return OnCluster(device, core=core, threads=threads, isa=isa)
+        return OnCluster(device, core=core, threads=threads, isa=isa, busy=settings.busy)
     raise UserError(f"Expected a device like {FORMS}, found {device!r}.")

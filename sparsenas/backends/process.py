@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
-from sparsenas.backends.remote import Failed
+from sparsenas.backends.link import Failed
 from sparsenas.latency.device import Lost
 
 # A command that takes longer has lost its device. Copying is the slowest.
@@ -54,13 +54,13 @@ def _check(done: subprocess.CompletedProcess, gone: Gone) -> None:
     if why := gone(done):
         raise Lost(why)
     said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-    worst = next((line for line in said if "No space left" in line), said[-1] if said else "")
+    worst = next((line for line in said if no_space(line)), said[-1] if said else "")
     # Where the program here was killed, the device is not heard any more.
     if done.returncode < 0:
-        raise Lost(f"{command_name(done)} was killed by signal {-done.returncode}")
+        raise Lost(f"{done.args[0]} was killed by signal {-done.returncode}")
     raise Failed(worst.strip() or f"code {done.returncode}, and nothing said")
 
 
-def command_name(done: subprocess.CompletedProcess) -> str:
-    """Returns the program of a command."""
-    return str(done.args[0])
+def no_space(said: str) -> bool:
+    """Returns whether a program complains of a full disk, as tar, adb and the system word it."""
+    return any(words in said for words in ("No space left", "Wrote only", "ENOSPC", "Disk quota exceeded"))

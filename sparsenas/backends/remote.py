@@ -5,8 +5,10 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
+from sparsenas.backends.link import Failed, Link
+from sparsenas.backends.process import no_space
 from sparsenas.bench.cross import built
 from sparsenas.errors import UserError
 from sparsenas.latency.device import Lost, Round
@@ -17,28 +19,6 @@ _ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "amd
 _PROGRAM = "sparsenas-run"
 # A core is free where it idles at least this part of a moment.
 _IDLE = 0.4
-
-
-class Failed(Exception):
-    """A command on the device ended with an error; the message is the last line that it said."""
-
-
-class Link(Protocol):
-    """The way to a device; every method raises `Lost` where it is gone."""
-
-    name: str
-
-    def run(self, command: str) -> str:
-        """Runs a line of shell on the device and returns what it prints; raises `Failed` where it fails."""
-
-    def lines(self, command: str) -> Iterator[str]:
-        """Runs the same and yields what it prints as it comes."""
-
-    def send(self, files: Sequence[Path], folder: str) -> None:
-        """Copies files into a folder of the device; raises `Failed` where that fails."""
-
-    def folder(self) -> str:
-        """Returns the folder that may be written and run from, as the shell there expands it."""
 
 
 class Remote:
@@ -190,7 +170,7 @@ class Remote:
 
     def _useless(self, error: Failed) -> UserError:
         said = str(error)
-        if "No space left" in said or "ENOSPC" in said:
+        if no_space(said):
             return UserError(f"{self.name} has no space left in {self._folder}; free some and measure again.")
         return UserError(f"{self.name} cannot measure: {said}")
 
