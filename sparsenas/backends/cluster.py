@@ -1,6 +1,7 @@
 """A device attached to a node of a Ray cluster, which lends it as a custom resource.
 
-The node is started with `ray start --resources '{"device:NAME": 1}'`. Whoever measures holds all of the
+The node is started with `RAY_worker_niceness=0 ray start --resources '{"device:NAME": 1}'`, as Ray's workers
+give way to all else where they are not told otherwise. Whoever measures holds all of the
 resource, so that one measurement runs on a device at a time; others wait for their turn.
 """
 

@@ -13,6 +13,7 @@ from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console
 from sparsenas.errors import UserError
 from sparsenas.latency import campaign
+from sparsenas.latency.check import checked
 from sparsenas.latency.design import Design, full, of_space, quick
 from sparsenas.latency.devices import check_writable
 from sparsenas.latency.journal import journal_path
@@ -70,6 +71,7 @@ def main(args: list[str]) -> None:
                 )
     if options.out is not None:
         table = replace(table, device=path.stem)
+    table = checked(table)
     save(table, path)
     journal_path(path).unlink(missing_ok=True)
     for line in _summary(table):
@@ -121,5 +123,11 @@ def _summary(table: Table) -> list[str]:
         lines.append(
             f"The reference kernel took {drift['reference_us']:.2f} us, {drift['last_to_first'] - 1:+.1%} "
             f"from first to last; {how['measured_again']} measured again, {how['still_noisy']} still noisy."
+        )
+    if "mape" in table.error:
+        error = table.error
+        lines.append(
+            f"Predictions of the {error['networks']} networks that no model learns from are {error['mape']:.1%} "
+            f"off, {error['within_10_percent']:.0%} of them within 10 %."
         )
     return lines

@@ -85,7 +85,8 @@ class Local:
         """Does nothing: this machine is never lost."""
 
     def circumstances(self) -> dict[str, Any]:
-        return {"cores": self._cores, **circumstances(self._cores[-1] if self._cores else None)}
+        niceness = {"niceness": os.nice(0)} if hasattr(os, "nice") else {}
+        return {"cores": self._cores, **niceness, **circumstances(self._cores[-1] if self._cores else None)}
 
 
 def _runs(model: native.Model) -> int:
