@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from sparsenas.space import Layer
+from sparsenas.space import POOLS, Layer
 
 _LANES = {"avx512": 16, "avx2": 8, "neon": 4, "wasm128": 4, "wasm_relaxed": 4, "scalar": 1}
 # Vectors of pixels in a tile, about: what the registers hold.
 _WIDEST = {"avx512": 8, "avx2": 10, "neon": 16, "wasm128": 7, "wasm_relaxed": 7, "scalar": 12}
-# Activations that are more than two comparisons.
-_CURVES = ("hard_swish", "swish", "sigmoid", "hard_sigmoid")
+# Activations that are more than two comparisons: exponentials, and products.
+_EXPONENTIALS = ("swish", "sigmoid")
+_PRODUCTS = ("hard_swish", "hard_sigmoid")
 _L2_BYTES = 1 << 20
 
 
@@ -100,7 +101,15 @@ def terms(layer: Layer, held: np.ndarray, core: Core) -> np.ndarray:
         one * layer.c_in * s.in_vectors / 1e4,  # Loads.
         one * max(0, s.in_bytes + s.out_bytes - core.l1_bytes) / 1e5,
         one * max(0, s.in_bytes + s.out_bytes - core.l2_bytes) / 1e5,
-        one * (layer.activation in _CURVES) * layer.c_out * s.vectors / 1e4,
+        # An activation goes over each row once more.
+        one * (layer.activation in _EXPONENTIALS) * layer.c_out * s.vectors / 1e3,
+        one * (layer.activation in _EXPONENTIALS) * layer.c_out / 1e3,
+        one * (layer.activation in _PRODUCTS) * layer.c_out * s.vectors / 1e3,
+        one * (layer.activation in _PRODUCTS) * layer.c_out / 1e3,
+        # Windows: pixels gathered for all filters, maxima and means; every other pixel takes longer.
+        one * (layer.op == "conv") * layer.c_in * layer.kernel**2 * s.vectors / 1e4,
+        one * (layer.op in POOLS) * layer.c_out * layer.kernel**2 * s.vectors / 1e4,
+        one * (layer.stride > 1) * layer.c_in * layer.kernel**2 * s.vectors / 1e4,
         one * max(layer.c_in, layer.c_out) / 1e3,  # A loop for every channel.
     ]
     return np.stack(columns, axis=1)
@@ -125,7 +134,8 @@ def place(layer: Layer, held: np.ndarray, core: Core) -> np.ndarray:
         0.5 * math.log2(max(1, s.vectors)),
         layer.kernel * 1.0,
         layer.stride * 2.0,
-        3.0 * (layer.activation in _CURVES),
+        3.0 * (layer.activation in _EXPONENTIALS),
+        1.5 * (layer.activation in _PRODUCTS),
         0.5 * (layer.activation != "none"),
     ]
     held = np.maximum(np.asarray(held, float), 0.5)

@@ -22,11 +22,16 @@ from sparsenas.space import Layer
 
 # Layers of a group are off by one factor.
 _GROUPS = ("pruned", "convolution", "fully_connected", "depthwise", "other")
-# Beside the groups' times: a constant, megabytes of activations beyond half and all of the level 2 cache,
-# megabytes of weights that are used for many pixels and for one.
-_EXTRAS = ("layer", "beyond_half", "beyond", "weights", "vector_weights")
-# How hard rates are pulled to what is believed.
+# Beside the groups' times: what every layer and every fully connected one takes; megabytes of weights that
+# come from farther away, those of many pixels and those of one; megabytes of activations that come from
+# farther away: of an image or a second input, and beyond the level 2 cache.
+_EXTRAS = ("layer", "vector", "weights", "vector_weights", "far_input", "beyond")
+# What they are believed to be before any network was measured: about what they were on a Zen 5 core, where
+# layers were timed alone and within networks.
+_BELIEVED = (0.1, 1.5, 10.0, 5.0, 5.0, 1.0)
+# How hard rates are pulled to what is believed; the groups' factors harder, as they are known to be near 1.
 _STIFFNESS = (0.1, 0.3, 1.0, 3.0)
+_GROUP_STIFFNESS = 3.0
 _COVERED = 0.9
 
 
@@ -57,6 +62,11 @@ def identity(core: Core) -> Correction:
     return Correction(0.0, np.array([1.0] * len(_GROUPS) + [0.0] * len(_EXTRAS)), core, 0, 0.0)
 
 
+def believed(core: Core) -> Correction:
+    """Returns what to believe of a device before any network was measured there."""
+    return Correction(0.0, np.array([*[1.0] * len(_GROUPS), *_BELIEVED]), core, 0, 0.0)
+
+
 def fit(
     networks: Sequence[Sequence[Layer]],
     layers_us: Sequence[Sequence[float]],
@@ -69,7 +79,7 @@ def fit(
     Args:
         layers_us: what the layers of each take alone.
         us: [N], what the networks take.
-        prior: what to believe but for the data: `identity`, or the correction of another device. Its scale
+        prior: what to believe but for the data: `believed`, or the correction of another device. Its scale
             may be any.
     """
     x = np.array(
@@ -78,12 +88,12 @@ def fit(
             for layers, each in zip(networks, layers_us, strict=True)
         ]
     )
-    believed = np.array([prior.fixed_us, *prior.rates])
-    believed = believed * np.median(us / (x @ believed))
-    scores = [(np.mean(np.abs(_left_out(x, us, believed, stiff))), stiff) for stiff in _STIFFNESS]
+    expected = np.array([prior.fixed_us, *prior.rates])
+    expected = expected * np.median(us / (x @ expected))
+    scores = [(np.mean(np.abs(_left_out(x, us, expected, stiff))), stiff) for stiff in _STIFFNESS]
     stiff = min(scores)[1]
-    rates = _ridge(x, us, believed, stiff)
-    errors = np.abs(_left_out(x, us, believed, stiff))
+    rates = _ridge(x, us, expected, stiff)
+    errors = np.abs(_left_out(x, us, expected, stiff))
     return Correction(
         fixed_us=float(rates[0]),
         rates=rates[1:],
@@ -100,40 +110,43 @@ def _terms(layer: Layer, us: float, core: Core) -> np.ndarray:
         group = 0 if layer.sparsity else 1
     else:
         group = 3 if layer.op == "depthwise" else 4
-    terms = np.zeros(len(_GROUPS) + len(_EXTRAS))
-    terms[group] = us
     inputs = 2 if layer.op == "add" else 1
-    activations = 4 * (
-        inputs * layer.c_in * layer.height * layer.width + layer.c_out * layer.out_height * layer.out_width
-    )
+    read = 4 * inputs * layer.c_in * layer.height * layer.width
+    written = 4 * layer.c_out * layer.out_height * layer.out_width
     # A weight that stands for itself has its place beside it.
     weights = 8 * layer.nonzeros if layer.sparsity else 4 * weights_of(layer)
+    vector = layer.op == "fully_connected"
+    far = group == 4 or layer.op == "conv_hwc"
+    terms = np.zeros(len(_GROUPS) + len(_EXTRAS))
+    terms[group] = us
     terms[len(_GROUPS) :] = (
         1.0,
-        max(0, activations - core.l2_bytes / 2) / 1e6,
-        max(0, activations - core.l2_bytes) / 1e6,
-        0 if group == 2 else weights / 1e6,
-        weights / 1e6 if group == 2 else 0,
+        vector,
+        0 if vector else weights / 1e6,
+        weights / 1e6 if vector else 0,
+        read / 1e6 if far else 0,
+        max(0, read + written - core.l2_bytes) / 1e6,
     )
     return terms
 
 
-def _ridge(x: np.ndarray, us: np.ndarray, believed: np.ndarray, stiff: float) -> np.ndarray:
+def _ridge(x: np.ndarray, us: np.ndarray, expected: np.ndarray, stiff: float) -> np.ndarray:
     """Returns the rates of least relative error that are near what is believed, none of them negative."""
     a = x / us[:, None]
     # A rate may change by what changes a network by about this fraction.
     typical = np.maximum(np.sqrt(np.mean(a**2, axis=0)), 1e-9)
+    typical[1 : 1 + len(_GROUPS)] *= _GROUP_STIFFNESS
     pull = np.diag(typical) * stiff * np.sqrt(len(us))
-    wanted = np.concatenate([np.ones(len(us)), pull @ believed])
+    wanted = np.concatenate([np.ones(len(us)), pull @ expected])
     return nnls(np.concatenate([a, pull]), wanted)[0]
 
 
-def _left_out(x: np.ndarray, us: np.ndarray, believed: np.ndarray, stiff: float) -> np.ndarray:
+def _left_out(x: np.ndarray, us: np.ndarray, expected: np.ndarray, stiff: float) -> np.ndarray:
     """Returns the relative error [N] of each network by a fit to the others."""
     if len(us) < 2:
-        return x @ believed / us - 1
+        return x @ expected / us - 1
     errors = []
     for i in range(len(us)):
         others = np.arange(len(us)) != i
-        errors.append(x[i] @ _ridge(x[others], us[others], believed, stiff) / us[i] - 1)
+        errors.append(x[i] @ _ridge(x[others], us[others], expected, stiff) / us[i] - 1)
     return np.array(errors)
