@@ -127,7 +127,7 @@ def _summary(table: Table) -> list[str]:
     if "mape" in table.error:
         error = table.error
         lines.append(
-            f"Predictions of the {error['networks']} networks that no model learns from are {error['mape']:.1%} "
-            f"off, {error['within_10_percent']:.0%} of them within 10 %."
+            f"Predictions of the {error['networks']} networks that no model learns from are "
+            f"{error['mape']:.1%} off, {error['within_10_percent']:.0%} of them within 10 %."
         )
     return lines

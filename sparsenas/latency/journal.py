@@ -4,8 +4,9 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sparsenas.errors import UserError
 from sparsenas.latency.device import Round
@@ -42,17 +43,17 @@ class Journal:
 
     def __init__(self, path: Path | None, identity: Mapping[str, Any]) -> None:
         self._path = path
-        self._file: IO[str] | None = None
+        self._file: FileIO | None = None
         self.batches: list[Batch] = []
         if path is None:
             return
         try:
             if path.exists() and path.stat().st_size:
                 self._read(path, identity)
-                self._file = path.open("a", encoding="utf-8")
+                self._file = path.open("ab", buffering=0)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = path.open("w", encoding="utf-8")
+                self._file = path.open("wb", buffering=0)
                 self._write(identity)
         except OSError as error:
             raise UserError(f"Cannot write {str(path)!r}: {error.strerror}.") from None
@@ -112,8 +113,9 @@ class Journal:
         if self._file is None:
             return
         try:
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+            data = f"{json.dumps(line)}\n".encode()
+            while data:
+                data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise UserError(f"Cannot write {str(self._path)!r}: {error.strerror}.") from None
