@@ -22,16 +22,20 @@ from sparsenas.space import Layer
 
 # Layers of a group are off by one factor.
 _GROUPS = ("pruned", "convolution", "fully_connected", "depthwise", "other")
-# Beside the groups' times: what every layer and every fully connected one takes; megabytes of weights that
-# come from farther away, those of many pixels and those of one; megabytes of activations that come from
-# farther away: of an image or a second input, and beyond the level 2 cache.
-_EXTRAS = ("layer", "vector", "weights", "vector_weights", "far_input", "beyond")
-# What they are believed to be before any network was measured: about what they were on a Zen 5 core, where
-# layers were timed alone and within networks.
-_BELIEVED = (0.1, 1.5, 10.0, 5.0, 5.0, 1.0)
-# How hard rates are pulled to what is believed; the groups' factors harder, as they are known to be near 1.
-_STIFFNESS = (0.1, 0.3, 1.0, 3.0)
-_GROUP_STIFFNESS = 3.0
+# Beside the groups' times: the part of the time of layers that are large for the level 2 cache; what every
+# fully connected layer takes, and a megabyte of its weights, each used once; a megabyte of what comes from
+# farther away than another layer's output: the image, or a tensor that waited for its second use.
+_EXTRAS = ("large", "vector", "vector_weights", "far_input")
+# How far rates are expected to be from what is believed, in microseconds where they are no factors: about
+# what they were on a Zen 5 core.
+_SPREAD = (*[0.033] * len(_GROUPS), 0.1, 2.0, 8.0, 5.0)
+_SPREAD_FIXED = 1.0
+# Part of the level 2 cache from which on a layer counts as large; at twice as much it does in full.
+_LARGE = 0.3
+# How far networks are expected to be from what their layers add up to, even with the right rates.
+_OFF = 0.02
+# How much harder or softer than that rates are pulled to what is believed.
+_STIFFNESS = (0.3, 1.0, 3.0)
 _COVERED = 0.9
 
 
@@ -62,11 +66,6 @@ def identity(core: Core) -> Correction:
     return Correction(0.0, np.array([1.0] * len(_GROUPS) + [0.0] * len(_EXTRAS)), core, 0, 0.0)
 
 
-def believed(core: Core) -> Correction:
-    """Returns what to believe of a device before any network was measured there."""
-    return Correction(0.0, np.array([*[1.0] * len(_GROUPS), *_BELIEVED]), core, 0, 0.0)
-
-
 def fit(
     networks: Sequence[Sequence[Layer]],
     layers_us: Sequence[Sequence[float]],
@@ -79,7 +78,7 @@ def fit(
     Args:
         layers_us: what the layers of each take alone.
         us: [N], what the networks take.
-        prior: what to believe but for the data: `believed`, or the correction of another device. Its scale
+        prior: what to believe but for the data: `identity`, or the correction of another device. Its scale
             may be any.
     """
     x = np.array(
@@ -110,22 +109,19 @@ def _terms(layer: Layer, us: float, core: Core) -> np.ndarray:
         group = 0 if layer.sparsity else 1
     else:
         group = 3 if layer.op == "depthwise" else 4
-    inputs = 2 if layer.op == "add" else 1
-    read = 4 * inputs * layer.c_in * layer.height * layer.width
+    read = 4 * layer.c_in * layer.height * layer.width * (2 if layer.op == "add" else 1)
     written = 4 * layer.c_out * layer.out_height * layer.out_width
     # A weight that stands for itself has its place beside it.
     weights = 8 * layer.nonzeros if layer.sparsity else 4 * weights_of(layer)
     vector = layer.op == "fully_connected"
-    far = group == 4 or layer.op == "conv_hwc"
+    large = (read + written + weights) / (_LARGE * core.l2_bytes) - 1
     terms = np.zeros(len(_GROUPS) + len(_EXTRAS))
     terms[group] = us
     terms[len(_GROUPS) :] = (
-        1.0,
+        us * min(max(large, 0), 1),
         vector,
-        0 if vector else weights / 1e6,
         weights / 1e6 if vector else 0,
-        read / 1e6 if far else 0,
-        max(0, read + written - core.l2_bytes) / 1e6,
+        read / 1e6 if group == 4 or layer.op == "conv_hwc" else 0,
     )
     return terms
 
@@ -133,10 +129,9 @@ def _terms(layer: Layer, us: float, core: Core) -> np.ndarray:
 def _ridge(x: np.ndarray, us: np.ndarray, expected: np.ndarray, stiff: float) -> np.ndarray:
     """Returns the rates of least relative error that are near what is believed, none of them negative."""
     a = x / us[:, None]
-    # A rate may change by what changes a network by about this fraction.
-    typical = np.maximum(np.sqrt(np.mean(a**2, axis=0)), 1e-9)
-    typical[1 : 1 + len(_GROUPS)] *= _GROUP_STIFFNESS
-    pull = np.diag(typical) * stiff * np.sqrt(len(us))
+    scale = expected[1]
+    spread = np.array([_SPREAD_FIXED, *_SPREAD]) * scale
+    pull = np.diag(stiff * _OFF / spread) * np.sqrt(len(us))
     wanted = np.concatenate([np.ones(len(us)), pull @ expected])
     return nnls(np.concatenate([a, pull]), wanted)[0]
 
