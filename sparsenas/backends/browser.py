@@ -1,8 +1,4 @@
-"""WebAssembly kernels in a browser, as a device: a page on loopback that asks for work.
-
-Chromium is started here, without a window. The page also runs in any other browser that can reach the
-address, which is printed nowhere else than in that browser's command line.
-"""
+"""WebAssembly kernels in Chromium without a window, as a device: it opens a page that asks for work."""
 
 import os
 import shutil

@@ -115,9 +115,7 @@ def full(spaces: Sequence[Space], *, seed: int, threads: Sequence[int] = (1,)) -
     )  # fmt: skip
 
 
-def of_space(
-    space: Space, *, seed: int, networks: int, rounds: int, threads: Sequence[int] = (1,)
-) -> Design:
+def of_space(space: Space, *, seed: int, networks: int, rounds: int, threads: Sequence[int] = (1,)) -> Design:
     """Returns all layers of a space, dense twins included, and a few of its networks to fit to."""
     rng = np.random.default_rng(seed)
     archs = [space.largest, space.smallest, *(space.sample(rng) for _ in range(max(0, networks - 3)))]

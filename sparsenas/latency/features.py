@@ -24,6 +24,8 @@ _WIDEST = {"avx512": 8, "avx2": 10, "neon": 16, "wasm128": 7, "wasm_relaxed": 7,
 _EXPONENTIALS = ("swish", "sigmoid")
 _PRODUCTS = ("hard_swish", "hard_sigmoid")
 _L2_BYTES = 1 << 20
+# Output channels that dense kernels compute together.
+_GROUP = 8
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def terms(layer: Layer, held: np.ndarray, core: Core) -> np.ndarray:
     held = np.asarray(held, float)
     one = np.ones_like(held)
     weight_bytes = 4 * held
+    weighted = layer.op in ("conv1x1", "conv", "fully_connected")
     columns = [
         one,
         held * s.vectors / 1e4,  # Multiply-adds.
@@ -108,6 +111,8 @@ def terms(layer: Layer, held: np.ndarray, core: Core) -> np.ndarray:
         # Windows: pixels gathered for all filters, maxima and means; every other pixel takes longer.
         one * (layer.op == "conv") * layer.c_in * layer.kernel**2 * s.vectors / 1e4,
         one * (layer.op in POOLS) * layer.c_out * layer.kernel**2 * s.vectors / 1e4,
+        # Rows of a group of output channels that are not there.
+        one * weighted * (-layer.c_out % _GROUP) * layer.c_in * layer.kernel**2 * s.vectors / 1e4,
         one * (layer.stride > 1) * layer.c_in * layer.kernel**2 * s.vectors / 1e4,
         one * max(layer.c_in, layer.c_out) / 1e3,  # A loop for every channel.
     ]

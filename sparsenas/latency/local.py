@@ -17,6 +17,8 @@ LOCAL = "local"
 # How long a model runs at each visit, so that the median is over many runs of a small one.
 _VISIT_US = 700.0
 _LEAST_RUNS = 3
+# Model files may take a part of the memory; packed weights and activations take as much again.
+_MEMORY_SHARE = 8
 
 
 class Local:
@@ -33,8 +35,6 @@ class Local:
     """
 
     kind: Kind = "measured"
-    # All models of a design, so that every round goes through all of them.
-    capacity = 2**32
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class Local:
         self._cores: list[int] = []
         self.machine: dict[str, Any] = native.cpu() | {"isa": self._isa}
         self.build = native.build_id()
+        self.capacity = _memory_bytes() // _MEMORY_SHARE
 
     def __enter__(self) -> Self:
         # Not every operating system keeps a thread on a core.
@@ -87,6 +88,14 @@ class Local:
     def circumstances(self) -> dict[str, Any]:
         niceness = {"niceness": os.nice(0)} if hasattr(os, "nice") else {}
         return {"cores": self._cores, **niceness, **circumstances(self._cores[-1] if self._cores else None)}
+
+
+def _memory_bytes() -> int:
+    """Returns the memory of this machine, a guess where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 4 * 2**30
 
 
 def _runs(model: native.Model) -> int:
