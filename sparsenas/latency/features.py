@@ -53,7 +53,7 @@ class Core:
 class Shape:
     """Counts of a layer that do not depend on its zeros."""
 
-    vectors: int
+    vectors: float
     tiles: int
     in_vectors: int
     in_bytes: int
@@ -63,6 +63,8 @@ class Shape:
     def of(cls, layer: Layer, core: Core) -> "Shape":
         if layer.op in ("depthwise", "conv_hwc", *POOLS):
             vectors = layer.out_height * math.ceil(layer.out_width / core.lanes)
+            if layer.op == "depthwise" and core.lanes == 16 and layer.out_width <= 8:
+                vectors /= 2  # A vector of two planes.
         else:  # Planes without gaps, or panels that pixels are gathered in: rows of pixels run on.
             vectors = math.ceil(layer.out_height * layer.out_width / core.lanes)
         pixels = layer.height * layer.width
