@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,20 @@ class Tabulated:
             where = (weights @ columns).astype(np.intp)  # [arrays, chunk]
             for position, ms in zip(where, arrays, strict=True):
                 out += np.take(ms, position, out=picked[: len(chunk)], mode="clip")
+        return total
+
+    def expected(self, probabilities: Sequence[Any]) -> Any:
+        """Returns the expected milliseconds where choices are drawn independently of each other.
+
+        Args:
+            probabilities: [options] of each choice, from NumPy or JAX; differentiable where they are.
+        """
+        total = self.fixed_ms
+        for choices, ms in self.terms:
+            mean = ms
+            for choice in reversed(choices):
+                mean = mean @ probabilities[choice]
+            total = total + mean
         return total
 
     def fastest(self, choices: int) -> tuple[Arch, float]:

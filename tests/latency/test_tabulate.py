@@ -1,5 +1,7 @@
 import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -36,6 +38,30 @@ def test_fastest_is_the_minimum_over_all_architectures(seed):
     arch, ms = table.fastest(len(sizes))
     assert ms == pytest.approx(table(list(itertools.product(*map(range, sizes)))).min())
     assert table([arch])[0] == pytest.approx(ms)
+
+
+def test_expectation_is_the_mean_over_all_architectures():
+    table, sizes = random_table(2)
+    rng = np.random.default_rng(0)
+    probabilities = [rng.dirichlet(np.ones(n)) for n in sizes]
+    everything = list(itertools.product(*map(range, sizes)))
+    chances = [np.prod([p[o] for p, o in zip(probabilities, arch, strict=True)]) for arch in everything]
+    assert table.expected(probabilities) == pytest.approx(float(np.dot(chances, table(everything))))
+    one_hot = [np.eye(n)[0] for n in sizes]
+    assert table.expected(one_hot) == pytest.approx(table([[0] * len(sizes)])[0])
+
+
+def test_expectation_has_gradients():
+    table, sizes = random_table(4)
+    uniform = [jnp.full(n, 1 / n, jnp.float32) for n in sizes]
+    gradients = jax.grad(lambda p: table.expected(p).astype(jnp.float32))(uniform)
+    # It is linear in each choice: a gradient is what an option takes with the others as they are.
+    for choice, gradient in enumerate(gradients):
+        for option in range(sizes[choice]):
+            picked = [*uniform[:choice], jax.nn.one_hot(option, sizes[choice]), *uniform[choice + 1 :]]
+            other = [*uniform[:choice], jnp.zeros(sizes[choice]), *uniform[choice + 1 :]]
+            difference = float(table.expected(picked)) - float(table.expected(other))
+            assert float(gradient[option]) == pytest.approx(difference, rel=1e-3, abs=1e-4)
 
 
 def test_more_architectures_than_a_chunk():
