@@ -172,7 +172,7 @@ class _Campaign:
         """Measures the rounds that a batch lacks."""
         subjects = {i: self._subject(i) for i in dict.fromkeys(batch.order)}
         models = [subjects[i].model for i in batch.order]
-        threads = max(self._items[i].threads for i in batch.order if i != _REFERENCE_ITEM)
+        threads = self._threads(batch)
         lost = ""
         for wait in (0.0, *_PATIENCE):
             try:
@@ -189,6 +189,9 @@ class _Campaign:
                 lost = str(error)
         kept = "run the same command again to go on" if self._kept else "measure again"
         raise UserError(f"{lost}; {self._visits()} of {self._total()} visits are made: {kept}.")
+
+    def _threads(self, batch: Batch) -> int:
+        return next(self._items[i].threads for i in batch.order if i != _REFERENCE_ITEM)
 
     def _subject(self, item: int) -> Subject:
         if item == _REFERENCE_ITEM:
@@ -233,7 +236,9 @@ class _Campaign:
         )
 
     def _how(self) -> dict:
-        references = np.concatenate([us for batch in self._batches for us in _references(batch)[1]])
+        first = self._design.threads[0]
+        batches = [batch for batch in self._batches if self._threads(batch) == first]
+        references = np.concatenate([us for batch in batches for us in _references(batch)[1]])
         usual = float(np.median(references))
         part = max(1, references.size // 10)
         again = {i for batch in self._batches[len(self._first()) :] for i in batch.order}
