@@ -22,7 +22,8 @@ from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network, random_network
 from sparsenas.export.snas import to_bytes
-from sparsenas.latency.devices import LOCAL, cache_folder, ready_device
+from sparsenas.latency.devices import ready_device
+from sparsenas.latency.library import LOCAL, cache_folder
 from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.tabulate import Tabulated

@@ -8,19 +8,13 @@ from pathlib import Path
 from sparsenas import native
 from sparsenas.errors import UserError
 from sparsenas.latency import campaign, design
-from sparsenas.latency.library import LOCAL, cache_folder, find_table, known_devices, local_table_path
+from sparsenas.latency.layer_text import describe
+from sparsenas.latency.library import LOCAL, local_table_path
 from sparsenas.latency.local import Local
 from sparsenas.latency.measure import MeasureSettings
 from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.table import Table, load, save
 from sparsenas.space import Space
-
-__all__ = ["LOCAL", "cache_folder", "find_table", "known_devices", "local_table_path"]
-
-
-def load_device(device: str) -> LatencyModel:
-    """Returns the model of a device: `local`, a name that comes with the package, or a table's file."""
-    return LatencyModel.load(device)
 
 
 def ready_device(
@@ -28,14 +22,18 @@ def ready_device(
 ) -> LatencyModel:
     """Returns a model that covers a space on the machine we run on, measuring this machine where needed."""
     if device != LOCAL:
-        model = load_device(device)
+        model = LatencyModel.load(device)
         check_measured_here(model.table)
         if missing := model.uncovered(space.layer_variants()):
-            model.layer_us(missing[0])
+            raise UserError(
+                f"The latency table of device {model.device!r} does not reach {len(missing)} layers of "
+                f"space {space.name!r}, such as {describe(missing[0])}; measure them: "
+                "sparsenas measure --space NAME."
+            )
         return model
     path = local_table_path()
     old = load(path) if path.exists() else None
-    known = {one.layer for one in old.layers} if old else set()
+    known = {one.layer for one in old.layers if one.threads == 1} if old else set()
     wanted = design.of_space(
         space, seed=0, networks=MeasureSettings().networks, rounds=MeasureSettings().rounds
     )
@@ -51,7 +49,13 @@ def merged(old: Table, fresh: Table) -> Table:
     """Returns a table with what either has; of what both have, the fresh one's."""
     layers = {(one.layer, one.threads): one for one in (*old.layers, *fresh.layers)}
     networks = {(one.layers, one.threads): one for one in (*old.networks, *fresh.networks)}
-    return replace(fresh, layers=tuple(layers.values()), networks=tuple(networks.values()))
+    held_out = {(one.layer, one.threads): one for one in (*old.held_out_layers, *fresh.held_out_layers)}
+    return replace(
+        fresh,
+        layers=tuple(layers.values()),
+        held_out_layers=tuple(held_out.values()),
+        networks=tuple(networks.values()),
+    )
 
 
 def check_measured_here(table: Table) -> None:

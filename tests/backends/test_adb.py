@@ -6,6 +6,8 @@ errors are worded as adb words them. What real phones add to that is not tested.
 """
 
 import os
+import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from sparsenas.backends.adb import Adb
 from sparsenas.backends.remote import Remote
 from sparsenas.errors import UserError
 from sparsenas.latency import campaign
-from tests.backends.conftest import DESIGN, LAYERS
+from tests.backends.conftest import DESIGN, LAYERS, runner
 
 PROGRAM = """#!{python}
 import os, pathlib, shutil, subprocess, sys
@@ -117,6 +119,20 @@ def test_full_device_is_one_line_and_is_left_clean(phone, program):
     with pytest.raises(UserError, match=r"^adb://phone has no space left in /data/local/tmp/sparsenas-"):
         remote(program).__enter__()
     assert not list((phone / "tmp").iterdir())
+
+
+@pytest.mark.skipif(
+    shutil.which("qemu-aarch64") is None or platform.machine() != "x86_64",
+    reason="needs qemu-aarch64 on an x86-64 machine (Debian: apt install qemu-user)",
+)
+def test_emulator_that_hides_is_found_out(phone, tmp_path):
+    # As in a container for another processor: the system says it is one, and programs of one run.
+    (phone / "uname").write_text("aarch64")
+    hidden = tmp_path / "hidden"
+    hidden.write_text(f'#!/bin/sh\nexec qemu-aarch64 {runner(["arm64"])} "$@"\n')
+    with remote(hidden) as device:
+        assert device.machine["isa"] == "neon"
+        assert device.kind == "emulated"
 
 
 def test_processor_without_kernels_is_refused(phone, program):

@@ -14,8 +14,9 @@ from sparsenas.export.network import random_network
 from sparsenas.export.snas import to_bytes, write
 from sparsenas.latency import campaign
 from sparsenas.latency.design import of_space
-from sparsenas.latency.devices import LOCAL, load_device
+from sparsenas.latency.library import LOCAL
 from sparsenas.latency.local import Local
+from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.table import load, save
 
 
@@ -139,7 +140,7 @@ def test_latency_predicts_from_a_table(home, capsys, table):
     text = capsys.readouterr().out
     assert "classifier" in text
     assert (
-        f"{load_device(str(table)).predict(find_space('tiny').layers(find_space('tiny').smallest)):.4f}"
+        f"{LatencyModel.load(str(table)).predict(find_space('tiny').layers(find_space('tiny').smallest)):.4f}"
         in text
     )
     assert "has no latency table yet" in fails(capsys, "latency", "smallest", "--device", LOCAL)
