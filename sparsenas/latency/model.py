@@ -226,7 +226,8 @@ class LatencyModel:
         layers_us = [[self.layer_us(layer) for layer in n.layers] for n in networks]
         with one_thread():
             us = np.array([n.us for n in networks])
-            return network.fit([n.layers for n in networks], layers_us, us, prior=prior)
+            doubt = np.array([n.high_us - n.low_us for n in networks]) / us
+            return network.fit([n.layers for n in networks], layers_us, us, doubt=doubt, prior=prior)
 
     @cached_property
     def _core(self) -> Core:

@@ -36,6 +36,10 @@ _LARGE = 0.3
 _OFF = 0.02
 # How much harder or softer than that rates are pulled to what is believed.
 _STIFFNESS = (0.3, 1.0, 3.0)
+# Relative spread from which on a measurement counts less than half; error from which on it pulls no harder.
+_DOUBTFUL = 0.04
+_FAR = 0.03
+_ROUNDS = 5
 _COVERED = 0.9
 
 
@@ -71,6 +75,7 @@ def fit(
     layers_us: Sequence[Sequence[float]],
     us: np.ndarray,
     *,
+    doubt: np.ndarray,
     prior: Correction,
 ) -> Correction:
     """Fits N networks.
@@ -78,6 +83,7 @@ def fit(
     Args:
         layers_us: what the layers of each take alone.
         us: [N], what the networks take.
+        doubt: [N], relative spread of each.
         prior: what to believe but for the data: `identity`, or the correction of another device. Its scale
             may be any.
     """
@@ -89,10 +95,11 @@ def fit(
     )
     expected = np.array([prior.fixed_us, *prior.rates])
     expected = expected * np.median(us / (x @ expected))
-    scores = [(np.mean(np.abs(_left_out(x, us, expected, stiff))), stiff) for stiff in _STIFFNESS]
-    stiff = min(scores)[1]
-    rates = _ridge(x, us, expected, stiff)
-    errors = np.abs(_left_out(x, us, expected, stiff))
+    trust = 1 / (1 + (doubt / _DOUBTFUL) ** 2)
+    off = {stiff: np.abs(_left_out(x, us, trust, expected, stiff)) for stiff in _STIFFNESS}
+    stiff = min(_STIFFNESS, key=lambda one: np.average(off[one], weights=trust))
+    rates = _ridge(x, us, trust, expected, stiff)
+    errors = off[stiff]
     return Correction(
         fixed_us=float(rates[0]),
         rates=rates[1:],
@@ -126,22 +133,34 @@ def _terms(layer: Layer, us: float, core: Core) -> np.ndarray:
     return terms
 
 
-def _ridge(x: np.ndarray, us: np.ndarray, expected: np.ndarray, stiff: float) -> np.ndarray:
-    """Returns the rates of least relative error that are near what is believed, none of them negative."""
-    a = x / us[:, None]
-    scale = expected[1]
-    spread = np.array([_SPREAD_FIXED, *_SPREAD]) * scale
+def _ridge(
+    x: np.ndarray, us: np.ndarray, trust: np.ndarray, expected: np.ndarray, stiff: float
+) -> np.ndarray:
+    """Returns the rates of least relative error that are near what is believed, none of them negative.
+
+    Errors count in squares up to `_FAR` and as they are beyond (Huber, 1964,
+    https://doi.org/10.1214/aoms/1177703732): a network that was disturbed does not bend all others.
+    """
+    spread = np.array([_SPREAD_FIXED, *_SPREAD]) * expected[1]
     pull = np.diag(stiff * _OFF / spread) * np.sqrt(len(us))
-    wanted = np.concatenate([np.ones(len(us)), pull @ expected])
-    return nnls(np.concatenate([a, pull]), wanted)[0]
+    rates, weight = expected, trust
+    for _ in range(_ROUNDS):
+        root = np.sqrt(weight)
+        a = np.concatenate([x / us[:, None] * root[:, None], pull])
+        rates = nnls(a, np.concatenate([root, pull @ expected]))[0]
+        weight = trust / np.maximum(1, np.abs(x @ rates / us - 1) / _FAR)
+    return rates
 
 
-def _left_out(x: np.ndarray, us: np.ndarray, expected: np.ndarray, stiff: float) -> np.ndarray:
+def _left_out(
+    x: np.ndarray, us: np.ndarray, trust: np.ndarray, expected: np.ndarray, stiff: float
+) -> np.ndarray:
     """Returns the relative error [N] of each network by a fit to the others."""
     if len(us) < 2:
         return x @ expected / us - 1
     errors = []
     for i in range(len(us)):
         others = np.arange(len(us)) != i
-        errors.append(x[i] @ _ridge(x[others], us[others], expected, stiff) / us[i] - 1)
+        rates = _ridge(x[others], us[others], trust[others], expected, stiff)
+        errors.append(x[i] @ rates / us[i] - 1)
     return np.array(errors)
