@@ -23,7 +23,7 @@ _TYPES = {
 _SCRIPTS = ("sparsenas.mjs", "turns.mjs", "relaxed.mjs")
 # How long the page waits for work at a time, and we for the page: the longest round takes less.
 _POLL_SECONDS = 20
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 600
 _MOST_BYTES = 2**24
 
 
