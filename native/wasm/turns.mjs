@@ -7,6 +7,7 @@ const VISIT_SECONDS = 1e-3;
 const COARSE_VISIT_SECONDS = 4e-3;
 const LEAST_RUNS = 3;
 const COARSE_SECONDS = 1e-6;
+const PARTS = 9;
 
 // Seconds between two readings of the clock that differ, the smallest of a few.
 export function clockStep() {
@@ -28,13 +29,21 @@ function median(values) {
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+// Where the clock is coarse, a single run says little, but what is rounded up and down evens out over
+// many; a part that was interrupted does not count.
+function medianOfParts(values) {
+  const size = Math.ceil(values.length / PARTS);
+  const parts = [];
+  for (let i = 0; i < values.length; i += size) parts.push(mean(values.slice(i, i + size)));
+  return median(parts);
+}
+
 // Calls `kernels` with the kernel of each model's last layer, then `round` with the microseconds of a
 // run of each, `rounds` times. `files` are bytes, `order` says in which order they are visited.
 export async function takeTurns(module, { files, order, rounds }, { kernels, round }) {
   const runtime = await instantiate(module);
-  // Where the clock is coarse, a single run says little, but what is rounded up and down evens out.
   const coarse = clockStep() > COARSE_SECONDS;
-  const typical = coarse ? mean : median;
+  const typical = coarse ? medianOfParts : median;
   const visit = coarse ? COARSE_VISIT_SECONDS : VISIT_SECONDS;
   const timed = files.map((bytes) => {
     const model = runtime.open(bytes);
