@@ -322,7 +322,7 @@ def test_the_service_keeps_to_its_description(url, mode):
             continue  # Nothing can be wrong in a question without a body.
 
         @settings(
-            max_examples=60, deadline=None, derandomize=True, database=None,
+            max_examples=40, deadline=None, derandomize=True, database=None,
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(case=operation.as_strategy(generation_mode=mode))
