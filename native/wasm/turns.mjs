@@ -8,6 +8,8 @@ const COARSE_VISIT_SECONDS = 4e-3;
 const LEAST_RUNS = 3;
 const COARSE_SECONDS = 1e-6;
 const PARTS = 9;
+const ENOUGH_STEPS = 40;
+const MOST_RUNS = 100000;
 
 // Seconds between two readings of the clock that differ, the smallest of a few.
 export function clockStep() {
@@ -35,20 +37,28 @@ function medianOfParts(values) {
   const size = Math.ceil(values.length / PARTS);
   const parts = [];
   for (let i = 0; i < values.length; i += size) parts.push(mean(values.slice(i, i + size)));
-  return median(parts);
+  return median(parts) || mean(values);
+}
+
+// Seconds of a run, from as many as the clock can tell.
+function estimate(model, step) {
+  for (let runs = LEAST_RUNS; ; runs *= 4) {
+    const total = runs * mean(model.measure(runs));
+    if (total >= ENOUGH_STEPS * step || runs >= MOST_RUNS) return Math.max(total / runs, 1e-8);
+  }
 }
 
 // Calls `kernels` with the kernel of each model's last layer, then `round` with the microseconds of a
 // run of each, `rounds` times. `files` are bytes, `order` says in which order they are visited.
 export async function takeTurns(module, { files, order, rounds }, { kernels, round }) {
   const runtime = await instantiate(module);
-  const coarse = clockStep() > COARSE_SECONDS;
+  const step = clockStep();
+  const coarse = step > COARSE_SECONDS;
   const typical = coarse ? medianOfParts : median;
   const visit = coarse ? COARSE_VISIT_SECONDS : VISIT_SECONDS;
   const timed = files.map((bytes) => {
     const model = runtime.open(bytes);
-    const once = Math.max(mean(model.measure(LEAST_RUNS)), 1e-7);
-    return { model, runs: Math.max(LEAST_RUNS, Math.round(visit / once)) };
+    return { model, runs: Math.max(LEAST_RUNS, Math.round(visit / estimate(model, step))) };
   });
   await kernels(order.map((i) => timed[i].model.kernelNames.at(-1)));
   for (let done = 0; done < rounds; ++done) {
