@@ -11,8 +11,9 @@ from sparsenas.errors import UserError
 
 COMMANDS = {
     "search": "find a fast sparse network for your data; the whole path from images to model.snas",
-    "measure": "measure a latency table of this machine for a search space",
+    "measure": "measure a latency table of this machine, a phone, a browser or a cluster",
     "latency": "predict how long a network takes, layer by layer, from a latency table",
+    "serve": "answer questions about latencies over HTTP",
     "export": "write the winner of a run as a model file",
     "run": "classify an image with a model file",
     "profile": "show where a model file spends its time, layer by layer",

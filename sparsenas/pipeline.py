@@ -22,9 +22,11 @@ from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network, random_network
 from sparsenas.export.snas import to_bytes
-from sparsenas.latency.devices import LOCAL, cache_folder, ready_device
+from sparsenas.latency.devices import ready_device
+from sparsenas.latency.library import LOCAL, cache_folder
 from sparsenas.latency.measure import MeasureSettings, interleaved
-from sparsenas.latency.model import LatencyModel, Tabulated
+from sparsenas.latency.model import LatencyModel
+from sparsenas.latency.tabulate import Tabulated
 from sparsenas.progress import Progress, Silent, Update
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
@@ -127,7 +129,7 @@ def run(
     space = space.with_classes(len(data.classes))
     with progress.stage(f"Latency table of device {settings.device}") as update:
         table = ready_device(settings.device, space, report=lambda done, total: update(done, total, ""))
-        update(1, 1, f"{len(table.entries)} layers, {table.machine['isa']}")
+        update(1, 1, f"{len(table.table.layers)} layers, {table.machine['isa']}")
     latency = table.tabulate(space)
     target_ms = choose_target(settings, space, table, latency)
 
@@ -490,7 +492,7 @@ def _conclude(
         ),
         layers=_layer_times(settings, runtime, best.network.layers),
         dense_layers=_layer_times(settings, dense_runtime, dense_network.layers),
-        machine=table.machine | {"pinned_core": table.how.get("pinned_core")},
+        machine=table.machine | {"pinned_core": (table.table.how.get("cores") or [None])[-1]},
         command=command,
         versions=versions(),
     )

@@ -30,6 +30,9 @@ constexpr const char kUsage[] = R"(Usage:
   sparsenas-run profile MODEL            print the time of every layer
   sparsenas-run measure MODEL            print the time of whole runs
   sparsenas-run tune MODEL OUT           find the fastest form of every layer, write it with the model
+  sparsenas-run turns MODEL...           visit the models in turns; print as JSON a line with the
+                                         kernels of their last layers, and for each round a line
+                                         with the microseconds of a run of each model
   sparsenas-run cpu                      print what this machine is
 
 IMAGE.f32 is raw little-endian float32: height x width x channels, values 0 to 1.
@@ -38,6 +41,7 @@ Options:
   --expect OUTPUTS.f32   (run) compare the outputs with these; exit code 1 where they differ
   --tolerance X          (run) largest relative difference for --expect, by default 1e-4
   --repeats N            (profile, measure) runs to time, by default 100
+  --rounds N             (turns) visits of each model, by default 15
   --core K               stay on core K
   --threads N            share large layers between N threads, by default 1
   --isa NAME             use these kernels: scalar, neon, avx2 or avx512
@@ -51,6 +55,7 @@ struct Options {
   std::string expect;
   double tolerance = 1e-4;
   size_t repeats = 100;
+  size_t rounds = 15;
   int core = -1;
   size_t threads = 1;
   std::string isa;
@@ -95,6 +100,8 @@ Options Parse(int argc, char** argv) {
       options.tolerance = ParseNumber(argument, value(), 0, 1e9);
     } else if (argument == "--repeats") {
       options.repeats = ParseCount(argument, value(), 1, 1e7);
+    } else if (argument == "--rounds") {
+      options.rounds = ParseCount(argument, value(), 1, 1e6);
     } else if (argument == "--core") {
       options.core = static_cast<int>(ParseCount(argument, value(), 0, 4095));
     } else if (argument == "--threads") {
@@ -313,6 +320,37 @@ int TuneModel(const Options& options, Isa isa) {
   return 0;
 }
 
+// How long a model runs at each visit, so that the median is over many runs of a small one.
+constexpr double kVisitSeconds = 1e-3;
+constexpr size_t kLeastRuns = 3;
+
+double Visit(Model* model, size_t runs) {
+  std::vector<double> seconds(runs);
+  model->Measure(runs, seconds.data());
+  return Median(seconds);
+}
+
+int Turns(const Options& options, Isa isa) {
+  std::vector<Model> models;
+  std::vector<size_t> runs;
+  for (const std::string& file : options.files) {
+    models.push_back(Model::Open(file, isa, options.threads));
+    const double once = std::max(Visit(&models.back(), kLeastRuns), 1e-9);
+    runs.push_back(std::max(kLeastRuns, static_cast<size_t>(kVisitSeconds / once)));
+  }
+  std::string names;
+  for (const Model& model : models)
+    names += (names.empty() ? "" : ", ") + Quote(model.plan().layers.back().kernel_name);
+  std::printf("[%s]\n", names.c_str());
+  for (size_t round = 0; round < options.rounds; ++round) {
+    std::vector<double> us;
+    for (size_t i = 0; i < models.size(); ++i) us.push_back(1e6 * Visit(&models[i], runs[i]));
+    std::printf("%s\n", List(us).c_str());
+    std::fflush(stdout);  // Whoever reads keeps what is measured, should the connection break.
+  }
+  return 0;
+}
+
 int Cpu(const Options& options, Isa isa) {
   if (options.json) {
     std::printf("{\"machine\": %s}\n", MachineJson(isa).c_str());
@@ -332,6 +370,12 @@ int Main(int argc, char** argv) {
     }
   }
   const Options options = Parse(argc, argv);
+  const Isa isa = options.isa.empty() ? DefaultIsa() : ParseIsa(options.isa, "--isa");
+  if (options.core >= 0) PinToCore(options.core);
+  if (options.command == "turns") {
+    if (options.files.empty()) Fail("`sparsenas-run turns` expects at least 1 file, found none.");
+    return Turns(options, isa);
+  }
   const struct {
     const char* name;
     size_t files;
@@ -347,15 +391,14 @@ int Main(int argc, char** argv) {
       Fail("`sparsenas-run %s` expects %zu files, found %zu. `sparsenas-run --help` says which.",
            command.name, command.files, options.files.size());
     }
-    const Isa isa = options.isa.empty() ? DefaultIsa() : ParseIsa(options.isa, "--isa");
-    if (options.core >= 0) PinToCore(options.core);
     if (options.command == "tune") return TuneModel(options, isa);
     if (command.run == nullptr) return Cpu(options, isa);
     Model model = Model::Open(options.files[0], isa, options.threads);
     return command.run(options, &model);
   }
   Fail(
-      "Expected a command, run, profile, measure, tune or cpu, found '%s'. `sparsenas-run --help` "
+      "Expected a command, run, profile, measure, tune, turns or cpu, found '%s'. `sparsenas-run "
+      "--help` "
       "explains them.",
       options.command.c_str());
 }

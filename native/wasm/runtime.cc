@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "base/arch.h"
+#include "base/build_id.h"
 #include "base/peak.h"
 #include "model/model.h"
 
@@ -15,6 +16,7 @@ void* EXPORT(allocate)(size_t bytes) { return std::malloc(bytes); }
 void EXPORT(release)(void* memory) { std::free(memory); }
 
 const char* EXPORT(isa)() { return IsaName(DefaultIsa()); }
+const char* EXPORT(build_id)() { return BuildId(); }
 double EXPORT(peak_gflops)() { return MeasurePeakGflops(DefaultIsa()); }
 
 // Copies the bytes of a model file.

@@ -51,6 +51,7 @@ class Runtime {
   constructor(exports) {
     this.exports = exports;
     this.isa = this.text(exports.isa());
+    this.buildId = this.text(exports.build_id());
   }
 
   // Throws an error that says what is wrong with a bad file; the runtime is of no use after that.

@@ -13,6 +13,7 @@ from sparsenas.errors import UserError
 # Folders in build/, the toolchain file of each and what else CMake is told; as the Makefile has them.
 _TARGETS = {
     "arm64": ("zig-aarch64", ()),
+    "x86_64": ("zig-x86_64", ()),
     "wasm": ("zig-wasm32", ()),
     "wasm_relaxed": ("zig-wasm32", ("-DSPARSENAS_WASM_RELAXED=ON",)),
 }
@@ -63,7 +64,7 @@ def built(target: str, program: str) -> Path:
     The first build for a target also makes its C++ library, which takes minutes.
 
     Args:
-        target: "arm64", "wasm" or "wasm_relaxed".
+        target: "arm64", "x86_64", "wasm" or "wasm_relaxed".
         program: the name that CMake knows it by.
 
     Raises:

@@ -99,9 +99,13 @@ class Emulator:
 
     def count(self, layer: Layer) -> tuple[str, dict[Block, int]]:
         """Returns the kernel of a layer and how often each block runs in one run of it."""
+        return self.count_model(to_bytes(random_network([layer], seed=0)))
+
+    def count_model(self, data: bytes) -> tuple[str, dict[Block, int]]:
+        """Returns the first kernel of a model file and how often each block runs in one run of it."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             model, counts = Path(folder) / "layer.snas", Path(folder) / "counts.txt"
-            model.write_bytes(to_bytes(random_network([layer], seed=0)))
+            model.write_bytes(data)
             times = []
             for runs in (1, 1 + _RUNS):
                 plugin = f"{self._plugin},out={counts}"

@@ -1,96 +1,152 @@
-"""A latency table: measured layers, and the network they add up to.
+"""From a latency table to milliseconds: of a layer, a network, every architecture of a space."""
 
-The file is JSON with one measured layer a line, so that two tables can be compared with `diff`.
-"""
-
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sparsenas import files
 from sparsenas.errors import UserError
+from sparsenas.latency import network
+from sparsenas.latency.curve import Curve, curve
+from sparsenas.latency.family import DENSE, Family, fit_family, form_of
+from sparsenas.latency.features import Core, weights_of
+from sparsenas.latency.layer_text import bare, describe
+from sparsenas.latency.library import LOCAL, find_table, known_devices, local_table_path
+from sparsenas.latency.network import Correction
+from sparsenas.latency.regression import one_thread
+from sparsenas.latency.result import Latency, LayerLatency
+from sparsenas.latency.table import Measurement, NetworkMeasurement, Table, load
+from sparsenas.latency.tabulate import Tabulated
 from sparsenas.space import Arch, Layer, Space
 
-FORMAT = 1
-
-_KEY_FIELDS = (
-    "op", "c_in", "c_out", "height", "width", "kernel", "stride", "activation", "pattern", "sparsity",
-)  # fmt: skip
-_HEADER_FIELDS = ("device", "data_type", "machine", "build", "version", "how", "network")
+_NEAREST = 5
+# Layers remembered; a search asks for the same ones again and again.
+_REMEMBERED = 100_000
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One measured layer: its time alone on the device, and the kernel that took it."""
-
-    us: float
-    kernel: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Correction:
-    """What a whole network takes beyond the sum of its layers.
-
-        network = fixed_us + scale * sum of layers
+class Explanation:
+    """Why a layer is predicted to take what it takes.
 
     Attributes:
-        networks: how many whole networks it was fitted to.
-        error: mean absolute relative error on networks that were left out of the fit.
+        nearest: measurements that say most about it, and how far they are: 0 is the same layer, 1 is about
+            half or twice as many channels or pixels.
+        error: median relative error of layers like it that were left out of the fit.
     """
 
-    fixed_us: float = 0.0
-    scale: float = 1.0
-    networks: int = 0
-    error: float = math.nan
+    layer: Layer
+    latency: LayerLatency
+    nearest: tuple[tuple[Measurement, float], ...]
+    error: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class LatencyModel:
-    """Predicts milliseconds of one image from measurements of single layers.
+    """Predicts from the measurements of a device.
 
     Attributes:
-        device: the name people give it.
-        machine: `cpu`, `isa`, `cores`, `l1d_bytes`, `l2_bytes` as measured.
-        build: the native kernels' build, which the times belong to.
-        how: settings of the measurement, for people.
+        table: what was measured.
+        threads: how many share a layer.
+        carried: the correction that carries a table to another device; None for the table's own.
     """
 
-    device: str
-    machine: dict[str, Any]
-    build: str
-    version: str
-    how: dict[str, Any]
-    network: Correction
-    entries: dict[tuple, Entry]
-    data_type: str = "float32"
+    table: Table
+    threads: int = 1
+    carried: Correction | None = None
+    _layers: dict[Layer, LayerLatency] = field(default_factory=dict, repr=False)
+    _curves: dict[Layer, Curve] = field(default_factory=dict, repr=False)
+    _families: dict[tuple[str, str], Family | None] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_table(cls, table: Table, *, threads: int = 1) -> "LatencyModel":
+        """Returns the model of a table; raises `UserError` where nothing was measured with these threads."""
+        found = sorted({m.threads for m in table.layers})
+        if threads not in found:
+            raise UserError(
+                f"The latency table of device {table.device!r} has no layers measured with {threads} "
+                f"threads, only with {', '.join(map(str, found)) or 'none'}."
+            )
+        return cls(table, threads)
+
+    @classmethod
+    def load(cls, device: str, *, threads: int = 1) -> "LatencyModel":
+        """Returns the model of `local`, of a table that comes with the package, or of a table's file.
+
+        Raises:
+            UserError: where there is none, or it is damaged.
+        """
+        return cls.from_table(load(find_table(device)), threads=threads)
+
+    @staticmethod
+    def devices() -> tuple[str, ...]:
+        """Returns the names that `load` knows."""
+        local = (LOCAL,) if local_table_path().exists() else ()
+        return (*local, *known_devices())
+
+    @property
+    def device(self) -> str:
+        """The name that people give the device."""
+        return self.table.device
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What the table says of the machine."""
+        return self.table.machine
+
+    @property
+    def build(self) -> str:
+        """The build of the native kernels, which the times belong to."""
+        return self.table.build
+
+    def layer(self, layer: Layer) -> LayerLatency:
+        """Returns what a layer takes alone; raises `UserError` where nothing like it was measured."""
+        found = self._layers.get(layer)
+        if found is None:
+            with one_thread():
+                found = self._layer(bare(layer))
+            if len(self._layers) >= _REMEMBERED:
+                self._layers.clear()
+            self._layers[layer] = found
+        return found
 
     def layer_us(self, layer: Layer) -> float:
-        """Returns the microseconds of a layer; raises `UserError` for one that was not measured."""
-        try:
-            return self.entries[layer.key].us
-        except KeyError:
-            raise UserError(
-                f"The latency table of device {self.device!r} has no measurement of "
-                f"{describe(layer)}; measure the space it belongs to: sparsenas measure --space NAME."
-            ) from None
+        """Returns the microseconds that a layer takes alone."""
+        return self.layer(layer).us
 
-    def predict(self, layers: Sequence[Layer]) -> float:
-        """Returns the milliseconds of a network."""
-        return (self.network.fixed_us + self.network.scale * sum(map(self.layer_us, layers))) / 1e3
+    def predict(self, layers: "Sequence[Layer] | Arch", space: Space | None = None) -> Latency:
+        """Returns the milliseconds of a network.
 
-    def breakdown(self, layers: Sequence[Layer]) -> list[tuple[Layer, float, str]]:
+        Args:
+            layers: of the network; or an architecture of `space`.
+        """
+        chosen = _layers_of(layers, space)
+        alone = [self.layer(layer) for layer in chosen]
+        correction = self.correction
+        shares = [correction.share_us(layer, one.us) for layer, one in zip(chosen, alone, strict=True)]
+        us = correction.fixed_us + sum(shares)
+        off = correction.error * us
+        notes = []
+        for layer, one, share in zip(chosen, alone, shares, strict=True):
+            if one.outside or not correction.networks:
+                off += share * (one.high_us / one.us - 1)
+            if one.outside:
+                notes.append(f"{describe(layer)}: {'; '.join(one.outside)}")
+        low = us * us / (us + off)  # As far below as above, in ratio.
+        return Latency(us / 1e3, low / 1e3, (us + off) / 1e3, tuple(dict.fromkeys(notes)))
+
+    def breakdown(
+        self, layers: "Sequence[Layer] | Arch", space: Space | None = None
+    ) -> list[tuple[Layer, float, str]]:
         """Returns every layer with its share of the prediction in microseconds, and its kernel."""
         return [
-            (layer, self.network.scale * self.layer_us(layer), self.entries[layer.key].kernel)
-            for layer in layers
+            (layer, self.correction.share_us(layer, self.layer(layer).us), self.layer(layer).kernel)
+            for layer in _layers_of(layers, space)
         ]
 
-    def tabulate(self, space: Space) -> "Tabulated":
+    def tabulate(self, space: Space) -> Tabulated:
         """Returns the same predictions as arrays over the choices of a space."""
         terms = []
         for template in space.templates:
@@ -99,184 +155,168 @@ class LatencyModel:
             for arch in space.joint_options(template.choices):
                 if template.present.at(arch):
                     layer = template.layer(arch, template.inputs)
-                    ms[tuple(arch[c] for c in template.choices)] = (
-                        self.network.scale * self.layer_us(layer) / 1e3
-                    )
+                    us = self.correction.share_us(layer, self.layer(layer).us)
+                    ms[tuple(arch[c] for c in template.choices)] = us / 1e3
             terms.append((template.choices, ms))
-        return Tabulated(self.network.fixed_us / 1e3, tuple(terms))
+        return Tabulated(self.correction.fixed_us / 1e3, tuple(terms))
 
+    def explain(self, layer: Layer) -> Explanation:
+        """Returns what a layer's prediction rests on."""
+        latency = self.layer(layer)
+        form = layer.pattern.name if layer.sparsity else DENSE
+        family = self._family(layer.op, form) or self._family(layer.op, DENSE)
+        assert family is not None
+        return Explanation(
+            layer, latency, tuple(family.nearest(bare(layer), _NEAREST)), family.regression.error
+        )
 
-@dataclass(frozen=True, eq=False)
-class Tabulated:
-    """Predicted latency of every architecture of a space: a constant, and a small array per layer.
+    def uncovered(self, layers: Sequence[Layer]) -> list[Layer]:
+        """Returns the layers that nothing was measured for, or nothing near enough."""
+        missing = []
+        for layer in layers:
+            try:
+                outside = self.layer(layer).outside
+            except UserError:
+                outside = ("nothing like it",)
+            if outside:
+                missing.append(layer)
+        return missing
 
-    Attributes:
-        fixed_ms: what every network takes.
-        terms: for each layer the choices it depends on and its milliseconds over their options.
-    """
+    def transfer(
+        self, networks: Sequence[NetworkMeasurement], *, device: str, machine: dict[str, Any] | None = None
+    ) -> "LatencyModel":
+        """Returns the model of another device, from a few whole networks measured there.
 
-    fixed_ms: float
-    terms: tuple[tuple[tuple[int, ...], np.ndarray], ...]
-
-    def __call__(self, archs: Sequence[Arch]) -> np.ndarray:
-        """Returns milliseconds [N] of N architectures."""
-        options = np.asarray(archs, dtype=np.intp).reshape(len(archs), -1)
-        total = np.full(len(archs), self.fixed_ms)
-        for choices, ms in self.terms:
-            total += ms[tuple(options[:, c] for c in choices)]
-        return total
-
-    def fastest(self, choices: int) -> tuple[Arch, float]:
-        """Returns the fastest architecture of a space with that many choices, and its milliseconds.
-
-        Exact: choices are eliminated one by one, each by the minimum over its options of the layers that
-        depend on it (min-sum variable elimination; Dechter, 1999,
-        https://doi.org/10.1016/S0004-3702(99)00059-4).
+        Layers are believed to take as long as here, but for one factor for each group of operators, so that
+        ten networks are enough. What it predicts is labelled modelled, for no layer was measured there.
         """
-        factors = list(self.terms)
-        decided: list[tuple[int, tuple[int, ...], np.ndarray]] = []
-        remaining = {choice for scope, _ in factors for choice in scope}
-        while remaining:
-            choice = min(remaining, key=lambda c: len({x for s, _ in factors if c in s for x in s}))
-            touched = [factor for factor in factors if choice in factor[0]]
-            factors = [factor for factor in factors if choice not in factor[0]]
-            scope, joint = _sum(touched)
-            axis = scope.index(choice)
-            rest = scope[:axis] + scope[axis + 1 :]
-            decided.append((choice, rest, joint.argmin(axis)))
-            factors.append((rest, joint.min(axis)))
-            remaining.remove(choice)
-        arch = [0] * choices
-        for choice, rest, best in reversed(decided):
-            arch[choice] = int(best[tuple(arch[c] for c in rest)])
-        return tuple(arch), self.fixed_ms + float(sum(ms for _, ms in factors))
-
-
-def _sum(factors: Sequence[tuple[tuple[int, ...], np.ndarray]]) -> tuple[tuple[int, ...], np.ndarray]:
-    """Adds arrays over different choices into one over all of them."""
-    scope = tuple(sorted({choice for choices, _ in factors for choice in choices}))
-    total = 0.0
-    for choices, ms in factors:
-        index = tuple(slice(None) if choice in choices else None for choice in scope)
-        total = total + ms[index]
-    return scope, np.asarray(total)
-
-
-def describe(layer: Layer) -> str:
-    """Returns a layer's configuration as people read it.
-
-    >>> describe(Layer(name="x", op="conv1x1", inputs=(0,), c_in=8, c_out=16, height=4, width=4))
-    'conv1x1 8x16@4x4'
-    """
-    text = f"{layer.op} {layer.c_in}x{layer.c_out}@{layer.height}x{layer.width}"
-    if layer.kernel > 1:
-        text += f" kernel={layer.kernel}"
-    if layer.stride > 1:
-        text += f" stride={layer.stride}"
-    if layer.activation != "none":
-        text += f" {layer.activation}"
-    if layer.sparsity:
-        text += f" {layer.pattern.name}={layer.sparsity:g}"
-    return text
-
-
-def save(model: LatencyModel, path: Path) -> None:
-    """Writes a table, one layer a line."""
-    header = {
-        "format": FORMAT,
-        "device": model.device,
-        "data_type": model.data_type,
-        "machine": model.machine,
-        "build": model.build,
-        "version": model.version,
-        "how": model.how,
-        "network": vars(model.network),
-    }
-    lines = [
-        json.dumps(
-            dict(zip(_KEY_FIELDS, key, strict=True)) | {"us": round(entry.us, 4), "kernel_name": entry.kernel}
+        if not networks:
+            raise UserError("Expected at least one network that was measured on the device, found none.")
+        how = {"from": self.device, "networks": len(networks)}
+        table = replace(
+            self.table,
+            device=device,
+            kind="modelled",
+            machine=machine or {},
+            how=how,
+            networks=tuple(networks),
         )
-        for key, entry in sorted(model.entries.items())
-    ]
-    text = json.dumps(header, indent=1)[:-2] + ',\n "layers": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
-    files.write(path, text)
-
-
-def load(path: Path) -> LatencyModel:
-    """Reads a table; raises `UserError` that names the file and what is wrong with it."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"Cannot read the latency table {path}: {error.strerror}.") from None
-    except ValueError as error:
-        raise UserError(
-            f"The latency table {path} is not complete JSON ({error}); measure it again."
-        ) from None
-    if not isinstance(table, dict) or "format" not in table:
-        raise UserError(f"Expected a latency table in {path}, found other JSON.")
-    if table["format"] != FORMAT:
-        raise UserError(
-            f"The latency table {path} has format {table['format']}, this version reads {FORMAT}; "
-            "measure it again or use a newer sparsenas."
+        carried = self._fitted(networks, prior=self.correction)
+        return LatencyModel(
+            table, self.threads, carried, _layers=self._layers, _curves=self._curves, _families=self._families
         )
-    missing = [name for name in (*_HEADER_FIELDS, "layers") if name not in table]
-    if missing:
-        raise UserError(f"The latency table {path} lacks {', '.join(missing)}; measure it again.")
-    entries = {}
-    for number, row in enumerate(table["layers"], start=1):
-        try:
-            key = tuple(row[name] for name in _KEY_FIELDS)
-            us, kernel = float(row["us"]), str(row["kernel_name"])
-        except (KeyError, TypeError, ValueError) as error:
+
+    def warm(self) -> None:
+        """Fits all there is to fit, which otherwise waits for the first who asks."""
+        with one_thread():
+            for op, form in {(m.layer.op, form_of(m)) for m in self._exact.values()}:
+                self._family(op, form)
+        _ = self.correction
+
+    @cached_property
+    def correction(self) -> Correction:
+        """What whole networks take beyond their layers, from those that may be learned from."""
+        if self.carried:
+            return self.carried
+        networks = [n for n in self.table.networks if n.role == "fit" and n.threads == self.threads]
+        prior = network.identity(self._core)
+        return self._fitted(networks, prior) if networks else prior
+
+    def _fitted(self, networks: Sequence[NetworkMeasurement], prior: Correction) -> Correction:
+        layers_us = [[self.layer_us(layer) for layer in n.layers] for n in networks]
+        with one_thread():
+            us = np.array([n.us for n in networks])
+            doubt = np.array([n.high_us - n.low_us for n in networks]) / us
+            return network.fit([n.layers for n in networks], layers_us, us, doubt=doubt, prior=prior)
+
+    @cached_property
+    def _core(self) -> Core:
+        return Core.of(self.table.machine)
+
+    @cached_property
+    def _exact(self) -> dict[Layer, Measurement]:
+        return {m.layer: m for m in self.table.layers if m.threads == self.threads}
+
+    @cached_property
+    def _alike(self) -> dict[Layer, list[Measurement]]:
+        """Measurements of layers that differ in their nonzeros alone."""
+        groups: dict[Layer, list[Measurement]] = {}
+        for measurement in self._exact.values():
+            groups.setdefault(_any_zeros(measurement.layer), []).append(measurement)
+        return groups
+
+    def _layer(self, layer: Layer) -> LayerLatency:
+        exact = self._exact.get(layer)
+        form = layer.pattern.name if layer.sparsity else DENSE
+        if exact is None:
+            curve_of, kernel, reasons, wider = self._modelled(layer, form)
+            log_us, half = curve_of.at(layer.nonzeros)
+        else:
+            alike = self._alike[_any_zeros(layer)]
+            log_us, half = curve(weights_of(layer), alike, None).at(layer.nonzeros)
+            kernel, reasons, wider = exact.kernel, [], 0.0
+        us, factor = math.exp(log_us), math.exp(half + wider)
+        return LayerLatency(us, us / factor, us * factor, kernel, exact is not None, tuple(reasons))
+
+    def _modelled(self, layer: Layer, form: str) -> tuple[Curve, str, list[str], float]:
+        own, dense = self._family(layer.op, form), self._family(layer.op, DENSE)
+        family = own or dense
+        if family is None:
             raise UserError(
-                f"Layer {number} of the latency table {path} is not complete ({error}); measure it again."
-            ) from None
-        if not (math.isfinite(us) and us > 0):
-            raise UserError(
-                f"Layer {number} of the latency table {path}: expected a time above 0 us, found {us}; "
-                "measure it again."
+                f"The latency table of device {self.device!r} has no measurement of any {layer.op}, so that "
+                f"{describe(layer)} cannot be predicted; measure the space it belongs to: "
+                "sparsenas measure --space NAME."
             )
-        entries[key] = Entry(us, kernel)
-    try:
-        network = Correction(**table["network"])
-    except TypeError as error:
-        raise UserError(f"The latency table {path}: `network` is not complete ({error}).") from None
-    return LatencyModel(
-        **{name: table[name] for name in _HEADER_FIELDS if name != "network"},
-        network=network,
-        entries=entries,
-    )
+        reasons, wider = family.outside(layer)
+        if own is None:
+            reasons.append(f"no {form} {layer.op} measured, taken for dense")
+            wider += 0.5
+        key = _any_zeros(layer)
+        if key not in self._curves:
+            if len(self._curves) >= _REMEMBERED:
+                self._curves.clear()
+            self._curves[key] = self._curve(layer, own, dense)
+        return self._curves[key], family.kernel, reasons, wider
+
+    def _curve(self, layer: Layer, own: Family | None, dense: Family | None) -> Curve:
+        weights = weights_of(layer)
+
+        def model(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """The runtime packs a layer in its own form or dense, whichever it expects to be faster."""
+            found = []
+            if own is not None:
+                found.append(own.predict(layer, held))
+            if dense is not None and dense is not own:
+                log_us, half = self._dense(layer, dense)
+                found.append((np.full(held.shape, log_us), np.full(held.shape, half)))
+            best = np.argmin([log_us for log_us, _ in found], axis=0)
+            at = np.arange(len(held))
+            return np.array([f[0] for f in found])[best, at], np.array([f[1] for f in found])[best, at]
+
+        if not layer.sparsity:
+            log_us, half = model(np.array([float(weights)]))
+            return Curve(np.zeros(1), log_us, half)
+        return curve(weights, self._alike.get(_any_zeros(layer), ()), model)
+
+    def _dense(self, layer: Layer, family: Family) -> tuple[float, float]:
+        """Returns what a layer's dense twin takes, measured where it was."""
+        twin = bare(layer.dense())
+        if twin in self._exact:
+            return math.log(self._exact[twin].us), 0.0
+        log_us, half = family.predict(twin, np.array([float(weights_of(twin))]))
+        return float(log_us[0]), float(half[0])
+
+    def _family(self, op: str, form: str) -> Family | None:
+        if (op, form) not in self._families:
+            members = [m for m in self._exact.values() if m.layer.op == op and form_of(m) == form]
+            self._families[op, form] = fit_family(op, form, members, self._core) if members else None
+        return self._families[op, form]
 
 
-def corrected(model: LatencyModel, sums_us: np.ndarray, measured_us: np.ndarray) -> LatencyModel:
-    """Fits the correction to whole networks.
-
-    Args:
-        sums_us: [N], sums of their layers by the table.
-        measured_us: [N], what they took.
-
-    The fit minimises relative errors, so that a small network counts as much as a large one; the error
-    stated is that of each network predicted from the others.
-    """
-    held_out = []
-    for i in range(len(sums_us)):
-        others = np.arange(len(sums_us)) != i
-        fixed, scale = _fit(sums_us[others], measured_us[others])
-        held_out.append(abs(fixed + scale * sums_us[i] - measured_us[i]) / measured_us[i])
-    fixed, scale = _fit(sums_us, measured_us)
-    return replace(
-        model,
-        network=Correction(
-            fixed_us=float(fixed), scale=float(scale), networks=len(sums_us), error=float(np.mean(held_out))
-        ),
-    )
+def _any_zeros(layer: Layer) -> Layer:
+    """Returns what layers have in common that differ in their nonzeros alone."""
+    return replace(layer, sparsity=0.0)
 
 
-def _fit(sums_us: np.ndarray, measured_us: np.ndarray) -> tuple[float, float]:
-    """Returns the fixed time and scale of least relative squared error; neither is negative."""
-    a = np.stack([1 / measured_us, sums_us / measured_us], axis=1)
-    fixed, scale = np.linalg.lstsq(a, np.ones(len(sums_us)), rcond=None)[0]
-    if fixed < 0 or scale <= 0:
-        ratio = sums_us / measured_us
-        fixed, scale = 0.0, ratio.sum() / (ratio**2).sum()
-    return fixed, scale
+def _layers_of(layers: "Sequence[Layer] | Arch", space: Space | None) -> Sequence[Layer]:
+    return layers if space is None else space.layers(layers)

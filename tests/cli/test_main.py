@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -12,18 +13,21 @@ from sparsenas.__main__ import COMMANDS, main
 from sparsenas.cli.lookup import find_space
 from sparsenas.export.network import random_network
 from sparsenas.export.snas import to_bytes, write
-from sparsenas.latency.devices import LOCAL, load_device
-from sparsenas.latency.measure import MeasureSettings, measure
-from sparsenas.latency.model import save
-
-QUICK = MeasureSettings(rounds=2, networks=4)
+from sparsenas.latency import campaign
+from sparsenas.latency.design import of_space
+from sparsenas.latency.library import LOCAL
+from sparsenas.latency.local import Local
+from sparsenas.latency.model import LatencyModel
+from sparsenas.latency.table import load, save
 
 
 @pytest.fixture(scope="session")
 def table(tmp_path_factory):
     """A real, hasty latency table of this machine."""
     path = tmp_path_factory.mktemp("tables") / "here.json"
-    save(measure(find_space("tiny"), QUICK, device="here"), path)
+    design = of_space(find_space("tiny"), seed=0, networks=4, rounds=2)
+    with Local(name="here", busy=True) as device:
+        save(campaign.run(design, device), path)
     return path
 
 
@@ -117,7 +121,7 @@ def test_unreachable_target_says_the_fastest(home, capsys, table):
 )
 def test_table_of_another_machine_is_refused(home, capsys, table, change, says):
     other = home / "other.json"
-    other.write_text(json.dumps(json.loads(table.read_text()) | change))
+    save(replace(load(table), **change), other)
     assert says in fails(capsys, "search", "--device", str(other))
 
 
@@ -137,14 +141,14 @@ def test_latency_predicts_from_a_table(home, capsys, table):
     text = capsys.readouterr().out
     assert "classifier" in text
     assert (
-        f"{load_device(str(table)).predict(find_space('tiny').layers(find_space('tiny').smallest)):.4f}"
+        f"{LatencyModel.load(str(table)).predict(find_space('tiny').layers(find_space('tiny').smallest)):.4f}"
         in text
     )
     assert "has no latency table yet" in fails(capsys, "latency", "smallest", "--device", LOCAL)
 
 
 def test_measure_writes_a_table_and_keeps_an_old_one(home, capsys):
-    quick = ["measure", "--settings.rounds", "1", "--settings.networks", "4"]
+    quick = ["measure", "--space", "tiny", "--rounds", "1", "--networks", "4", "--busy"]
     assert main([*quick, "--out", "here.json"]) == 0
     assert "Wrote here.json" in capsys.readouterr().out
     before = (home / "here.json").read_text()

@@ -1,0 +1,1 @@
+"""Devices to measure beside this machine: over ssh and adb, in node and browsers, on clusters, modelled."""

@@ -1,0 +1,166 @@
+"""What a whole network takes, from what its layers take alone.
+
+In a network a layer finds other things in the caches than in the loop it was measured in: weights that were
+pushed out, activations that did not fit. So its share is
+
+    share = sum_g scale[g] * [layer is of group g] * us + sum_e rate[e] * extra[e]
+    network = fixed + sum of shares
+
+fitted to whole networks by ridge regression of relative errors, towards the sum of layers as it is. All of
+it adds up over layers, so that a million architectures are still a sum, and no rate is negative, so that
+fewer weights never cost more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from sparsenas.latency.features import Core, weights_of
+from sparsenas.space import Layer
+
+# Layers of a group are off by one factor.
+_GROUPS = ("pruned", "convolution", "fully_connected", "depthwise", "other")
+# Beside the groups' times: the part of the time of layers that are large for the level 2 cache; what every
+# fully connected layer takes, and a megabyte of its weights, each used once; a megabyte of what comes from
+# farther away than another layer's output: the image, or a tensor that waited for its second use.
+_EXTRAS = ("large", "vector", "vector_weights", "far_input")
+# How far rates are expected to be from what is believed, in microseconds where they are no factors: about
+# what they were on a Zen 5 core.
+_SPREAD = (*[0.033] * len(_GROUPS), 0.1, 2.0, 8.0, 5.0)
+_SPREAD_FIXED = 1.0
+# Part of the level 2 cache from which on a layer counts as large; at twice as much it does in full.
+_LARGE = 0.3
+# How far networks are expected to be from what their layers add up to, even with the right rates.
+_OFF = 0.02
+# How much harder or softer than that rates are pulled to what is believed.
+_STIFFNESS = (0.3, 1.0, 3.0)
+# Relative spread from which on a measurement counts less than half; error from which on it pulls no harder.
+_DOUBTFUL = 0.04
+_FAR = 0.03
+_ROUNDS = 5
+_COVERED = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What whole networks take beyond their layers.
+
+    Attributes:
+        fixed_us: what every network takes.
+        rates: [groups + extras], a factor for each group and microseconds of each extra.
+        networks: how many it was fitted to.
+        error: relative half width that holds nine of ten networks that were left out of the fit.
+    """
+
+    fixed_us: float
+    rates: np.ndarray
+    core: Core
+    networks: int
+    error: float
+
+    def share_us(self, layer: Layer, us: float) -> float:
+        """Returns what a layer that takes `us` alone adds to a network."""
+        return float(self.rates @ _terms(layer, us, self.core))
+
+
+def identity(core: Core) -> Correction:
+    """Returns the correction that adds layers up and changes nothing."""
+    return Correction(0.0, np.array([1.0] * len(_GROUPS) + [0.0] * len(_EXTRAS)), core, 0, 0.0)
+
+
+def fit(
+    networks: Sequence[Sequence[Layer]],
+    layers_us: Sequence[Sequence[float]],
+    us: np.ndarray,
+    *,
+    doubt: np.ndarray,
+    prior: Correction,
+) -> Correction:
+    """Fits N networks.
+
+    Args:
+        layers_us: what the layers of each take alone.
+        us: [N], what the networks take.
+        doubt: [N], relative spread of each.
+        prior: what to believe but for the data: `identity`, or the correction of another device. Its scale
+            may be any.
+    """
+    x = np.array(
+        [
+            [1.0, *np.sum([_terms(*one, prior.core) for one in zip(layers, each, strict=True)], axis=0)]
+            for layers, each in zip(networks, layers_us, strict=True)
+        ]
+    )
+    expected = np.array([prior.fixed_us, *prior.rates])
+    expected = expected * np.median(us / (x @ expected))
+    trust = 1 / (1 + (doubt / _DOUBTFUL) ** 2)
+    off = {stiff: np.abs(_left_out(x, us, trust, expected, stiff)) for stiff in _STIFFNESS}
+    stiff = min(_STIFFNESS, key=lambda one: np.average(off[one], weights=trust))
+    rates = _ridge(x, us, trust, expected, stiff)
+    errors = off[stiff]
+    return Correction(
+        fixed_us=float(rates[0]),
+        rates=rates[1:],
+        core=prior.core,
+        networks=len(us),
+        error=float(np.quantile(errors, _COVERED)) if len(us) > 1 else 0.3,
+    )
+
+
+def _terms(layer: Layer, us: float, core: Core) -> np.ndarray:
+    if layer.op == "fully_connected":
+        group = 2
+    elif layer.op in ("conv1x1", "conv", "conv_hwc"):
+        group = 0 if layer.sparsity else 1
+    else:
+        group = 3 if layer.op == "depthwise" else 4
+    read = 4 * layer.c_in * layer.height * layer.width * (2 if layer.op == "add" else 1)
+    written = 4 * layer.c_out * layer.out_height * layer.out_width
+    # A weight that stands for itself has its place beside it.
+    weights = 8 * layer.nonzeros if layer.sparsity else 4 * weights_of(layer)
+    vector = layer.op == "fully_connected"
+    large = (read + written + weights) / (_LARGE * core.l2_bytes) - 1
+    terms = np.zeros(len(_GROUPS) + len(_EXTRAS))
+    terms[group] = us
+    terms[len(_GROUPS) :] = (
+        us * min(max(large, 0), 1),
+        vector,
+        weights / 1e6 if vector else 0,
+        read / 1e6 if group == 4 or layer.op == "conv_hwc" else 0,
+    )
+    return terms
+
+
+def _ridge(
+    x: np.ndarray, us: np.ndarray, trust: np.ndarray, expected: np.ndarray, stiff: float
+) -> np.ndarray:
+    """Returns the rates of least relative error that are near what is believed, none of them negative.
+
+    Errors count in squares up to `_FAR` and as they are beyond (Huber, 1964,
+    https://doi.org/10.1214/aoms/1177703732): a network that was disturbed does not bend all others.
+    """
+    spread = np.array([_SPREAD_FIXED, *_SPREAD]) * expected[1]
+    pull = np.diag(stiff * _OFF / spread) * np.sqrt(len(us))
+    rates, weight = expected, trust
+    for _ in range(_ROUNDS):
+        root = np.sqrt(weight)
+        a = np.concatenate([x / us[:, None] * root[:, None], pull])
+        rates = nnls(a, np.concatenate([root, pull @ expected]))[0]
+        weight = trust / np.maximum(1, np.abs(x @ rates / us - 1) / _FAR)
+    return rates
+
+
+def _left_out(
+    x: np.ndarray, us: np.ndarray, trust: np.ndarray, expected: np.ndarray, stiff: float
+) -> np.ndarray:
+    """Returns the relative error [N] of each network by a fit to the others."""
+    if len(us) < 2:
+        return x @ expected / us - 1
+    errors = []
+    for i in range(len(us)):
+        others = np.arange(len(us)) != i
+        rates = _ridge(x[others], us[others], trust[others], expected, stiff)
+        errors.append(x[i] @ rates / us[i] - 1)
+    return np.array(errors)

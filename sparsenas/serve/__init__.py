@@ -1,0 +1,1 @@
+"""An HTTP service that predicts latencies: `sparsenas serve`."""

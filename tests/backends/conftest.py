@@ -1,0 +1,37 @@
+"""What tests of devices need: programs, and models that are measured in a moment."""
+
+import platform
+from dataclasses import replace
+
+import pytest
+
+from sparsenas.bench.cross import repository
+from sparsenas.latency.design import Design, NamedNetwork
+from sparsenas.latency.layer_text import parse_layer
+from sparsenas.space import IMAGE
+
+LAYERS = tuple(map(parse_layer, ("conv1x1 8x16@4", "conv1x1 16x8@4 sparsity=0.9", "multiply 8x8@4")))
+DESIGN = Design(
+    name="small",
+    layers=LAYERS,
+    networks=(NamedNetwork(name="one", layers=(replace(LAYERS[0], name="only", inputs=(IMAGE,)),)),),
+    rounds=6,
+)
+
+
+def runner(folders):
+    """Returns the device runner that one of the builds made; skips the test where there is none."""
+    for folder in folders:
+        path = repository() / "build" / folder / "tools" / "sparsenas-run"
+        if path.exists():
+            return path
+    return pytest.skip(f"sparsenas-run is not built in build/{' or build/'.join(folders)}: make test-native")
+
+
+@pytest.fixture(scope="session")
+def program():
+    """The device runner for this machine."""
+    if platform.system() != "Linux":
+        pytest.skip("The device runner that stands for a device's is a Linux program.")
+    own = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+    return runner([own, "native"])

@@ -1,0 +1,72 @@
+"""Modelled cores: the arithmetic everywhere, the emulator and LLVM where they are installed."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from sparsenas.backends import modelled
+from sparsenas.backends.modelled import CORES, FIGURES, modelled_table
+from sparsenas.bench.cross import repository
+from sparsenas.bench.emulated import find_model
+from sparsenas.cli.lookup import find_space
+from sparsenas.errors import UserError
+from sparsenas.latency.devices import check_measured_here
+from sparsenas.latency.table import load, save
+from tests.backends.conftest import DESIGN, LAYERS
+
+
+def test_public_figures_are_of_networks_that_there_are():
+    for figure in FIGURES:
+        zeros = [layer.sparsity for layer in figure.layers if layer.sparsity]
+        assert bool(zeros) == bool(figure.zeros)
+        assert all(zero == figure.zeros for zero in zeros)
+
+
+def test_error_of_a_figure_is_that_of_a_factor_calibrated_without_it():
+    fits = [replace(figure, fits=True) for figure in FIGURES[:3]]
+    other = replace(FIGURES[-1], fits=False)
+    found = modelled._calibration(dict(zip([*fits, other], [2.0, 2.0, 4.0, 1.0], strict=True)))
+    assert found["factor"] == 2.0
+    assert (found["least"], found["most"]) == (2.0, 4.0)
+    errors = [one["error"] for one in found["figures"].values()]
+    # Of 2 and 4 the middle, on a scale of ratios, is their geometric mean.
+    assert errors == pytest.approx([8**0.5 / 2 - 1, 8**0.5 / 2 - 1, -0.5, 1.0], abs=1e-3)
+    assert found["worst_error"] == 1.0
+
+
+def test_core_that_is_not_modelled_is_refused():
+    with pytest.raises(UserError, match="No modelled core named 'm4'. There are: cortex-a55, cortex-a72"):
+        modelled_table("modelled:m4", DESIGN)
+
+
+def test_blocks_that_hardly_run_count_in_proportion():
+    class OneCyclePerInstruction:
+        def cycles(self, blocks):
+            return {"x": float(sum(size * times for (_, size), times in blocks.items()))}
+
+    blocks = {(0, 10): 1000, (64, 5): 10, (128, 1): 1}
+    assert modelled._estimated(OneCyclePerInstruction(), blocks) == {"x": pytest.approx(10051)}
+
+
+@pytest.mark.skipif(
+    shutil.which("qemu-aarch64") is None or find_model() is None,
+    reason="needs qemu-aarch64 and llvm-mca (Debian: apt install qemu-user llvm-19)",
+)
+def test_table_is_modelled_and_every_time_an_interval(tmp_path, monkeypatch):
+    if not (repository() / "build" / "arm64" / "tools" / "sparsenas-count-runs").exists():
+        pytest.skip("build/arm64 is not built: make test-arm64")
+    space = find_space("tiny")
+    tiny = space.layers(space.smallest)
+    figures = [replace(figure, ms=1.0) for figure in FIGURES[:2]]
+    monkeypatch.setattr(modelled.Figure, "layers", tiny)
+    table = modelled_table("modelled:cortex-a55", DESIGN, figures=figures)
+    save(table, tmp_path / "a55.json")
+    found = load(tmp_path / "a55.json")
+    assert found.kind == "modelled"
+    assert {one.layer for one in found.layers} == set(LAYERS)
+    assert all(one.low_us < one.high_us for one in found.layers)
+    assert found.how["ghz"] == CORES["cortex-a55"].ghz
+    assert set(found.how["calibration"]["figures"]) == {figure.name for figure in figures}
+    with pytest.raises(UserError, match="is modelled, but finalists are measured here"):
+        check_measured_here(found)
