@@ -445,6 +445,28 @@ def test_patterns_are_tried_only_where_the_centre_is_among_four(taps, allowed, t
     assert ("pattern" in found.us) == allowed
 
 
+def test_every_form_is_mapped_as_it_was_packed(tmp_path):
+    image = (15, 13, 16)
+    for op, kernel, pattern, sparsity in [
+        ("conv", 3, KernelPattern(), KernelPattern().fraction(kernels=0.28)),
+        ("conv", 3, Unstructured(), 0.9),
+        ("conv", 5, Dense(), 0.0),
+        ("conv1x1", 1, Block(2), 0.8),
+        ("fully_connected", 1, NByM(2, 4), 0.5),
+    ]:
+        layer = Layer(
+            name="layer", op=op, inputs=(IMAGE,), c_in=16, c_out=40, height=15, width=13, kernel=kernel,
+            pattern=pattern, sparsity=sparsity,
+        )  # fmt: skip
+        network = random_network([layer], seed=0)
+        path = tmp_path / f"{op}_{pattern.name}.snas"
+        write(network, path)
+        tuned = native.Model.from_bytes(native.tune(path)[0])
+        assert tuned.tuning == "tuned for this machine, 1 thread"
+        x = np.random.default_rng(0).random((1, *image), np.float32)
+        np.testing.assert_allclose(tuned.run(x), reference(network, x), atol=1e-4)
+
+
 def test_what_cannot_be_tuned_is_refused(tmp_path):
     with pytest.raises(UserError, match="none.snas"):
         native.tune(tmp_path / "none.snas")

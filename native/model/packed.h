@@ -20,7 +20,17 @@ struct PackedField {
 using PackedFields = std::vector<PackedField>;
 
 // Numbers of a part's weights in the file: one for a size, two for an array.
-constexpr size_t kPackedNumbers = 15;
+constexpr size_t kPackedNumbers = 23;
+
+inline constexpr size_t NumbersOf(const size_t*) { return 1; }
+template <class T>
+constexpr size_t NumbersOf(const AlignedArray<T>*) {
+  return 2;
+}
+template <class... Field>
+constexpr size_t NumbersOf(const std::tuple<Field&...>*) {
+  return (size_t{0} + ... + NumbersOf(static_cast<const Field*>(nullptr)));
+}
 
 inline PackedField FieldOf(size_t size) { return {size, nullptr, 0}; }
 template <class T>
@@ -31,6 +41,8 @@ PackedField FieldOf(const AlignedArray<T>& array) {
 // Points into `weights`.
 template <class Weights>
 PackedFields FieldsOf(const Weights& weights) {
+  using Fields = decltype(Weights::Fields(weights));
+  static_assert(NumbersOf(static_cast<const Fields*>(nullptr)) <= kPackedNumbers);
   return std::apply([](const auto&... field) { return PackedFields{FieldOf(field)...}; },
                     Weights::Fields(weights));
 }

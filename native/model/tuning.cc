@@ -28,7 +28,7 @@ constexpr size_t kForm = 0, kLayerParts = 4, kByPixels = 8, kReserved = 12, kTim
 
 // Offsets in a part's record.
 constexpr size_t kBegin = 0, kEnd = 4, kNumbers = 8, kPartBytes = kNumbers + 8 * kPackedNumbers;
-static_assert(kPartBytes == 128);
+static_assert(kPartBytes == 192);
 
 constexpr uint32_t kMaxThreads = 256;
 
