@@ -2,6 +2,8 @@
 //
 // Prints tables for people, or JSON. Bad input is one line on stderr and exit code 2; outputs that
 // differ from those expected are exit code 1.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -9,7 +11,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -284,7 +285,7 @@ void WriteFile(const std::string& path, const std::vector<uint8_t>& bytes) {
 
 int TuneModel(const Options& options, Isa isa) {
   const std::string& out = options.files[1];
-  if (!options.force && std::ifstream(out).good())
+  if (!options.force && access(out.c_str(), F_OK) == 0)
     Fail("'%s' is there already; choose another name, or give --force.", out.c_str());
   const Tuned tuned = Tune(options.files[0], isa, options.threads, [](size_t, size_t) {});
   WriteFile(out, tuned.bytes);
