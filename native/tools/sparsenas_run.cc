@@ -17,6 +17,7 @@
 #include "base/arch.h"
 #include "base/build_id.h"
 #include "base/error.h"
+#include "base/order.h"
 #include "base/peak.h"
 #include "model/mapped_file.h"
 #include "model/model.h"
@@ -199,11 +200,10 @@ int Run(const Options& options, Model* model) {
   } else if (classes.empty()) {
     for (const float output : outputs) std::printf("%.9g\n", output);
   } else {
-    std::vector<size_t> order(outputs.size());
-    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return outputs[a] > outputs[b]; });
-    for (const size_t i : order) std::printf("%12.6g  %s\n", outputs[i], classes[i].c_str());
+    std::vector<double> keys;
+    for (const float output : outputs) keys.push_back(-double{output});
+    for (const size_t i : OrderBy(keys))
+      std::printf("%12.6g  %s\n", outputs[i], classes[i].c_str());
   }
   if (differs) {
     std::fprintf(

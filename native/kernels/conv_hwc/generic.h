@@ -150,8 +150,12 @@ inline void ConvHwcSized(const ConvHwcArgs& args) {
       const size_t x = begin * V::kLanes;
       switch (TileStart(vectors, tiles, tile + 1) - begin) {
         case 1:
-          ConvHwcPixels<V, kKernel, 1>(args, scratch, y, x);
-          break;
+          // There is no other vector then. Rows of four pixels are too few for code of their own.
+          if constexpr (V::kLanes > 4) {
+            ConvHwcPixels<V, kKernel, 1>(args, scratch, y, x);
+            break;
+          }
+          [[fallthrough]];
         case 2:
           ConvHwcPixels<V, kKernel, 2>(args, scratch, y, x);
           break;

@@ -36,10 +36,11 @@ struct PatternTile {
     } segment[kWidth / 2 + 2];
     size_t count = 0;
 
-    Segments(const ConvPatternPadded& padded, size_t q) {
-      for (size_t y = q / padded.pitch; y < padded.height && y * padded.pitch < q + kWidth; ++y) {
+    Segments(const ConvPatternPadded& padded, size_t q, size_t q_end) {
+      q_end = Least(q_end, q + kWidth);
+      for (size_t y = q / padded.pitch; y < padded.height && y * padded.pitch < q_end; ++y) {
         const size_t row = y * padded.pitch, x = q > row ? q - row : 0;
-        const size_t end = Least(q + kWidth - row, padded.width);
+        const size_t end = Least(q_end - row, padded.width);
         if (x < end) segment[count++] = {row + x - q, y * padded.width + x, end - x};
       }
     }
@@ -67,9 +68,9 @@ struct PatternTile {
   }
 
   static void Run(const ConvPatternArgs& args, const ConvPatternPadded& padded, const float* in,
-                  float* sums, size_t q, size_t out_end) {
+                  float* sums, size_t q, size_t q_end, size_t out_end) {
     const Finish<V> finish(args.activation);
-    const Segments segments(padded, q);
+    const Segments segments(padded, q, q_end);
     PatternKernels<V, kVectors> kernels(args, padded);
     const ConvPatternRun* run = args.runs;
     for (size_t d = 0, block = 0; d < args.out_channels; d += args.block, ++block) {
@@ -112,13 +113,18 @@ void ConvPattern(const ConvPatternArgs& args) {
     const size_t q = (first + begin) * V::kLanes;
     switch (TileStart(vectors, tiles, tile + 1) - begin) {
       case 1:
-        PatternTile<V, 1>::Run(args, padded, in, sums, q, out_end);
-        break;
+        // Where tiles have up to three, there is no other vector then, and four places are too few
+        // for code of their own.
+        if constexpr (V::kLanes > 4 || kMost < 3) {
+          PatternTile<V, 1>::Run(args, padded, in, sums, q, end, out_end);
+          break;
+        }
+        [[fallthrough]];
       case 2:
-        PatternTile<V, 2>::Run(args, padded, in, sums, q, out_end);
+        PatternTile<V, 2>::Run(args, padded, in, sums, q, end, out_end);
         break;
       default:
-        if constexpr (kMost >= 3) PatternTile<V, 3>::Run(args, padded, in, sums, q, out_end);
+        if constexpr (kMost >= 3) PatternTile<V, 3>::Run(args, padded, in, sums, q, end, out_end);
         break;
     }
   }
