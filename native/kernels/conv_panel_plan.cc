@@ -4,6 +4,7 @@
 
 #include "base/arch.h"
 #include "base/error.h"
+#include "base/order.h"
 #include "kernels/tiles.h"
 
 namespace sparsenas {
@@ -36,13 +37,15 @@ ConvPanelPlan PlanConvPanel(const std::vector<bool>& used, size_t kernel, size_t
   for (size_t part = 0; part < parts; ++part) {
     const size_t count = TileStart(size, parts, part + 1) - TileStart(size, parts, part);
     const auto first = plan.taps.size();
-    for (; plan.taps.size() < first + count; ++column) {
+    std::vector<ConvTap> of_part;
+    std::vector<double> keys;
+    for (; of_part.size() < count; ++column) {
       if (!used[column]) continue;
       const uint32_t i = static_cast<uint32_t>(column);
-      plan.taps.push_back({i / taps, i % taps});
+      of_part.push_back({i / taps, i % taps});
+      keys.push_back(i % taps);
     }
-    std::stable_sort(plan.taps.begin() + static_cast<ptrdiff_t>(first), plan.taps.end(),
-                     [](const ConvTap& a, const ConvTap& b) { return a.tap < b.tap; });
+    for (const size_t k : OrderBy(keys)) plan.taps.push_back(of_part[k]);
     for (size_t row = 0; row < count; ++row) {
       const ConvTap& tap = plan.taps[first + row];
       plan.places[tap.channel * taps + tap.tap] = {static_cast<uint32_t>(part),

@@ -1,7 +1,8 @@
 #include "model/arena.h"
 
 #include <algorithm>
-#include <numeric>
+
+#include "base/order.h"
 
 namespace sparsenas {
 
@@ -10,13 +11,11 @@ namespace sparsenas {
 Arena PlaceBuffers(const std::vector<Buffer>& buffers) {
   Arena arena;
   arena.offsets.resize(buffers.size());
-  std::vector<size_t> order(buffers.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return buffers[a].floats > buffers[b].floats; });
+  std::vector<double> keys;
+  for (const Buffer& buffer : buffers) keys.push_back(-double(buffer.floats));
 
   std::vector<size_t> placed;  // By ascending offset.
-  for (const size_t i : order) {
+  for (const size_t i : OrderBy(keys)) {
     const Buffer& buffer = buffers[i];
     size_t offset = 0;
     for (const size_t j : placed) {

@@ -204,7 +204,7 @@ class Layout {
 }  // namespace
 
 void RunStep(const Plan::Step& step, const float* image, float* arena, Threads& threads) {
-  if (step.copy) step.copy(image, arena);
+  for (const auto& [from, to] : step.copies) CopyPlanes(from, to, arena);
   if (step.parts.size() == 1) return step.parts[0](image, arena);
   struct Context {
     const std::vector<Plan::Part>& parts;
@@ -266,13 +266,7 @@ Plan MakePlan(const ModelView& model, Isa isa, size_t threads,
                            decisions[i].choice.form, decisions[i].by_pixels, decisions[i].parts,
                            std::move(step.packed)});
     plan.weight_bytes += step.weight_bytes;
-    Plan::Part copy;
-    if (!operands.copies.empty()) {
-      copy = [copies = operands.copies](const float*, float* arena) {
-        for (const auto& [from, to] : copies) CopyPlanes(from, to, arena);
-      };
-    }
-    plan.steps.push_back({std::move(copy), std::move(step.parts)});
+    plan.steps.push_back({operands.copies, std::move(step.parts)});
   }
   return plan;
 }

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/arch.h"
@@ -43,10 +43,21 @@ struct Decision;
 struct Plan {
   // Runs a layer, or some of its output channels or pixels. `image` is the network's input where it
   // is HWC; all else is in the arena.
-  using Part = std::function<void(const float* image, float* arena)>;
+  class Part {
+   public:
+    // `run` is called with what `with` points to.
+    Part(void (*run)(void* with, const float* image, float* arena), std::shared_ptr<void> with)
+        : run_(run), with_(std::move(with)) {}
+
+    void operator()(const float* image, float* arena) const { run_(with_.get(), image, arena); }
+
+   private:
+    void (*run_)(void* with, const float* image, float* arena);
+    std::shared_ptr<void> with_;
+  };
 
   struct Step {
-    Part copy;                // Comes first where there is one.
+    std::vector<std::pair<Tensor, Tensor>> copies;  // Come first, from one to the other.
     std::vector<Part> parts;  // May run at the same time, at most one for each thread.
   };
 

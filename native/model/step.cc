@@ -260,21 +260,28 @@ class StepMaker {
     if (decision_.stored == nullptr) {
       *weights = pack();
     } else {
-      const size_t at = decision_.stored->parts[share_].numbers;
-      const char* found = PackedReader(model_, at).Read(weights.get());
+      const char* found = PackedReader(model_, Stored()).Read(weights.get());
       if (found == nullptr) found = flaw(*weights);
-      if (found != nullptr)
-        Fail(
-            "Model '%s', offset %zu: tuning: layer '%s': expected packed weights that fit it, "
-            "found "
-            "%s; tune the model again.",
-            model_.file.c_str(), at, layer_.name.c_str(), found);
+      if (found != nullptr) RefuseStored(found);
     }
-    PackedFields fields = FieldsOf(*weights);
+    Keep(weights, FieldsOf(*weights));
+    return weights;
+  }
+
+  // Where the packed weights of this part are in the file.
+  size_t Stored() const { return decision_.stored->parts[share_].numbers; }
+
+  [[noreturn, gnu::noinline]] void RefuseStored(const char* found) const {
+    Fail(
+        "Model '%s', offset %zu: tuning: layer '%s': expected packed weights that fit it, found "
+        "%s; tune the model again.",
+        model_.file.c_str(), Stored(), layer_.name.c_str(), found);
+  }
+
+  [[gnu::noinline]] void Keep(std::shared_ptr<const void> weights, PackedFields fields) {
     for (const PackedField& field : fields) step_.weight_bytes += field.bytes;
     step_.packed.push_back(std::move(fields));
-    packed_ = weights;
-    return weights;
+    packed_ = std::move(weights);
   }
 
   // Adds a convolution of more than one pixel.
@@ -458,14 +465,23 @@ class StepMaker {
   template <class Args, class Weights, class Point>
   void AddPart(const Kernel<Args>& kernel, std::shared_ptr<const Weights> held, Args args,
                Point point) {
+    struct Call {
+      std::shared_ptr<const void> held;
+      Args args;
+      Place place;
+      void (*kernel)(const Args&);
+      Point point;
+    };
     held->Fill(args);
     args.activation = ActivationOf(layer_.activation);
     step_.kernel_name = kernel.name;
-    step_.parts.push_back([held, args, point, run = kernel.run, place = place_](
-                              const float* image, float* arena) mutable {
-      point(args, place, image, arena);
-      run(args);
-    });
+    const auto run = [](void* with, const float* image, float* arena) {
+      Call& call = *static_cast<Call*>(with);
+      call.point(call.args, call.place, image, arena);
+      call.kernel(call.args);
+    };
+    step_.parts.emplace_back(
+        run, std::make_shared<Call>(Call{std::move(held), args, place_, kernel.run, point}));
   }
 
   const ModelView& model_;

@@ -192,7 +192,7 @@ void TestForgedSectionsDoNoHarm(const Golden& golden) {
     for (size_t k = 0; k < 4; ++k) {
       Bytes bytes = WithForms(golden.bytes, isa, 1, k);
       // Other bytes with each set of forms: all would take minutes with sanitizers or an emulator.
-      const size_t step = isa == DefaultIsa() ? 5 : 37;
+      const size_t step = isa == DefaultIsa() ? 11 : 73;
       size_t errors = 0;
       for (size_t i = SectionOf(bytes) + k; i < bytes.size(); i += step) {
         // Low bits make other numbers, high ones enormous ones.
@@ -211,7 +211,7 @@ void TestForgedSectionsDoNoHarm(const Golden& golden) {
 
 void TestTruncatedSectionsAreErrors(const Golden& golden) {
   const Bytes whole = WithForms(golden.bytes, DefaultIsa(), 1, 1);
-  for (size_t size = SectionOf(whole); size < whole.size(); size += size % 64 < 2 ? 1 : 9) {
+  for (size_t size = SectionOf(whole); size < whole.size(); size += size % 64 < 2 ? 1 : 21) {
     Bytes bytes(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size));
     // The last array may have no more than padding after it.
     Expect(Outcome(bytes, golden, DefaultIsa()).find("file_bytes") != std::string::npos,

@@ -2,6 +2,8 @@
 //
 // Prints tables for people, or JSON. Bad input is one line on stderr and exit code 2; outputs that
 // differ from those expected are exit code 1.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -9,13 +11,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "base/arch.h"
 #include "base/build_id.h"
 #include "base/error.h"
+#include "base/order.h"
 #include "base/peak.h"
 #include "model/mapped_file.h"
 #include "model/model.h"
@@ -205,11 +207,10 @@ int Run(const Options& options, Model* model) {
   } else if (classes.empty()) {
     for (const float output : outputs) std::printf("%.9g\n", output);
   } else {
-    std::vector<size_t> order(outputs.size());
-    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return outputs[a] > outputs[b]; });
-    for (const size_t i : order) std::printf("%12.6g  %s\n", outputs[i], classes[i].c_str());
+    std::vector<double> keys;
+    for (const float output : outputs) keys.push_back(-double{output});
+    for (const size_t i : OrderBy(keys))
+      std::printf("%12.6g  %s\n", outputs[i], classes[i].c_str());
   }
   if (differs) {
     std::fprintf(
@@ -291,7 +292,7 @@ void WriteFile(const std::string& path, const std::vector<uint8_t>& bytes) {
 
 int TuneModel(const Options& options, Isa isa) {
   const std::string& out = options.files[1];
-  if (!options.force && std::ifstream(out).good())
+  if (!options.force && access(out.c_str(), F_OK) == 0)
     Fail("'%s' is there already; choose another name, or give --force.", out.c_str());
   const Tuned tuned = Tune(options.files[0], isa, options.threads, [](size_t, size_t) {});
   WriteFile(out, tuned.bytes);

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/order.h"
 #include "kernels/conv_direct/conv_direct.h"
 #include "kernels/conv_panel_plan.h"
 #include "kernels/tiles.h"
@@ -64,16 +65,17 @@ ConvDirectWeights PackConvDirect(const SparseRows& weight, const float* bias, si
   std::vector<ConvDirectRow> rows;
   packed.part = AlignedArray<ConvDirectPart>(parts);
   for (size_t i = 0; i < parts; ++i) {
-    const size_t first = rows.size();
     const bool all = i == 0 || i + 1 == parts;
+    std::vector<ConvDirectRow> of_part;
+    std::vector<double> keys;
     for (uint32_t d = 0; d < weight.rows; ++d) {
-      if (all || counts[i][d] > 0) rows.push_back({d, counts[i][d]});
+      if (!all && counts[i][d] == 0) continue;
+      of_part.push_back({d, counts[i][d]});
+      keys.push_back(counts[i][d]);
     }
-    packed.part[i] = {plan.part_taps[i], static_cast<uint32_t>(rows.size() - first)};
+    packed.part[i] = {plan.part_taps[i], static_cast<uint32_t>(of_part.size())};
     // Neighbours with as many nonzeros: the core foresees where the loop over them ends.
-    std::stable_sort(
-        rows.begin() + static_cast<ptrdiff_t>(first), rows.end(),
-        [](const ConvDirectRow& a, const ConvDirectRow& b) { return a.nonzeros < b.nonzeros; });
+    for (const size_t k : OrderBy(keys)) rows.push_back(of_part[k]);
   }
   packed.rows = AlignedArray<ConvDirectRow>(rows.size());
   std::copy(rows.begin(), rows.end(), packed.rows.data());

@@ -34,10 +34,10 @@ inline void CopyEvery(const float* in, size_t step, size_t count, float* out) {
   for (size_t i = 0; i < count; ++i) out[i] = in[i * step];
 }
 
-// Takes row y of the image apart; a row outside the image is zero.
-template <size_t kKernel>
-inline void SplitRow(const ConvHwcArgs& args, const ConvHwcScratch& scratch, ptrdiff_t y) {
-  float* planes = args.scratch + scratch.Row<kKernel>(y);
+// Takes row y of the image apart into `planes`; a row outside the image is zero. One function for
+// kernels of all sizes.
+[[gnu::noinline]] void SplitRow(const ConvHwcArgs& args, const ConvHwcScratch& scratch, ptrdiff_t y,
+                                float* planes) {
   const bool inside = y >= 0 && y < static_cast<ptrdiff_t>(args.height);
   for (size_t c = 0; c < args.in_channels; ++c) {
     for (size_t phase = 0; phase < args.stride; ++phase) {
@@ -52,6 +52,15 @@ inline void SplitRow(const ConvHwcArgs& args, const ConvHwcScratch& scratch, ptr
       }
       for (; end < scratch.plane; ++end) plane[end] = 0.0f;
     }
+  }
+}
+
+// Copies so many rows of `width` floats as far as `most` of each.
+[[gnu::noinline]] void CopyRows(const float* in, size_t rows, size_t width, size_t most, float* out,
+                                size_t out_stride) {
+  const size_t count = most < width ? most : width;
+  for (size_t i = 0; i < rows; ++i) {
+    for (size_t k = 0; k < count; ++k) out[i * out_stride + k] = in[i * width + k];
   }
 }
 
@@ -93,24 +102,23 @@ inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, 
 
   const Finish<V> finish(args.activation);
   const size_t width = WindowsAlong(args.width, kKernel, args.stride, args.padding);
+  const size_t p = y * width + x;
+  // Rows go downwards: what this writes beyond the row is written again, unless it would land
+  // outside the plane.
+  constexpr size_t kWidth = kVectors * V::kLanes;
+  const bool inside = p + kWidth <= args.out_stride;
+  float* out = args.out + d * args.out_stride + p;
+  alignas(kAlignment) float tile[kRows * kWidth];
+  float* to = inside ? out : tile;
+  const size_t stride = inside ? args.out_stride : kWidth;
 #pragma GCC unroll 8
   for (size_t i = 0; i < kRows; ++i) {
-    if (i >= rows) continue;
+    if (i >= rows) break;
 #pragma GCC unroll 4
-    for (size_t u = 0; u < kVectors; ++u) {
-      const V result = finish.Clamp(sum[i][u]);
-      // Rows go downwards: what this writes beyond the row is written again, unless it would land
-      // outside the plane.
-      const size_t first = x + u * V::kLanes;
-      const size_t p = y * width + first;
-      float* out = args.out + (d + i) * args.out_stride + p;
-      if (p + V::kLanes <= args.out_stride) {
-        result.Store(out);
-      } else {
-        result.Store(out, V::First(width - first));
-      }
-    }
+    for (size_t u = 0; u < kVectors; ++u)
+      finish.Clamp(sum[i][u]).Store(to + i * stride + u * V::kLanes);
   }
+  if (!inside) CopyRows(tile, rows, kWidth, width - x, out, args.out_stride);
 }
 
 template <class V, size_t kKernel, size_t kVectors>
@@ -136,14 +144,18 @@ inline void ConvHwcSized(const ConvHwcArgs& args) {
   for (size_t y = 0; y < out_height; ++y) {
     // With a stride longer than the kernel some rows would not be needed, but take their turn.
     for (const ptrdiff_t end = y * args.stride + kKernel - padding; split < end; ++split)
-      SplitRow<kKernel>(args, scratch, split);
+      SplitRow(args, scratch, split, args.scratch + scratch.Row<kKernel>(split));
     for (size_t tile = 0; tile < tiles; ++tile) {
       const size_t begin = TileStart(vectors, tiles, tile);
       const size_t x = begin * V::kLanes;
       switch (TileStart(vectors, tiles, tile + 1) - begin) {
         case 1:
-          ConvHwcPixels<V, kKernel, 1>(args, scratch, y, x);
-          break;
+          // There is no other vector then. Rows of four pixels are too few for code of their own.
+          if constexpr (V::kLanes > 4) {
+            ConvHwcPixels<V, kKernel, 1>(args, scratch, y, x);
+            break;
+          }
+          [[fallthrough]];
         case 2:
           ConvHwcPixels<V, kKernel, 2>(args, scratch, y, x);
           break;

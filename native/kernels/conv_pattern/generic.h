@@ -109,8 +109,13 @@ void ConvPatternStrip(const ConvPatternArgs& args, const ConvPatternPadded& padd
     const size_t begin = TileStart(vectors, tiles, tile), q = begin * V::kLanes;
     switch (TileStart(vectors, tiles, tile + 1) - begin) {
       case 1:
-        PatternTile<V, 1>::Run(args, padded, strip, q);
-        break;
+        // Where tiles have up to three, there is no other vector then, and four places are too few
+        // for code of their own.
+        if constexpr (V::kLanes > 4 || kMost < 3) {
+          PatternTile<V, 1>::Run(args, padded, strip, q);
+          break;
+        }
+        [[fallthrough]];
       case 2:
         PatternTile<V, 2>::Run(args, padded, strip, q);
         break;

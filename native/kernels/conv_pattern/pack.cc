@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/order.h"
 #include "kernels/conv_panel_plan.h"
 #include "kernels/conv_pattern/conv_pattern.h"
 #include "kernels/conv_pattern/padded.h"
@@ -76,10 +78,11 @@ struct Group {
 void AppendGroups(std::vector<Kernel9>& kernels, const ConvPatternPadded& padded, size_t c,
                   std::vector<Group>& groups) {
   CompletePatterns(kernels);
-  std::stable_sort(kernels.begin(), kernels.end(),
-                   [](const Kernel9& a, const Kernel9& b) { return a.bits < b.bits; });
+  std::vector<double> keys;
+  for (const Kernel9& kernel : kernels) keys.push_back(kernel.bits);
   uint32_t bits = 0;
-  for (const Kernel9& kernel : kernels) {
+  for (const size_t k : OrderBy(keys)) {
+    const Kernel9& kernel = kernels[k];
     if (kernel.bits != bits) groups.emplace_back();
     bits = kernel.bits;
     Group& group = groups.back();
@@ -118,13 +121,13 @@ Block HoldNine(std::vector<Kernel9>* left, size_t channels, const ConvPatternPad
 Block HoldFour(std::vector<Kernel9>* left, size_t channels, const ConvPatternPadded& padded) {
   Block block;
   for (size_t part = 0; part < channels; part += kPart) {
-    const auto first = static_cast<ptrdiff_t>(block.groups.size());
+    std::vector<Group> of_part;
     for (size_t c = part; c < std::min(part + kPart, channels); ++c)
-      AppendGroups(left[c], padded, c, block.groups);
+      AppendGroups(left[c], padded, c, of_part);
     // Neighbours of as many kernels: the core foresees where the loop over them ends.
-    std::stable_sort(
-        block.groups.begin() + first, block.groups.end(),
-        [](const Group& a, const Group& b) { return a.kernels.size() < b.kernels.size(); });
+    std::vector<double> keys;
+    for (const Group& group : of_part) keys.push_back(double(group.kernels.size()));
+    for (const size_t k : OrderBy(keys)) block.groups.push_back(std::move(of_part[k]));
   }
   block.runs.push_back({0, static_cast<uint32_t>(block.groups.size())});
   return block;

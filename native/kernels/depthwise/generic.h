@@ -196,11 +196,11 @@ class DepthwiseColumn {
 
   // sum[j] is of output row y - kPadding + j while input row y is added.
   [[gnu::always_inline]] void RunStride1() const {
+    const size_t height = channels_.height;
+    if (height < 2 * kPadding) return RunShort();
     Sum sum[kKernel];
 #pragma GCC unroll 8
     for (Sum& each : sum) each = Start();
-    const size_t height = channels_.height;
-    if (height < 2 * kPadding) return RunShort(sum);
     AddTop<0>(sum);
     for (size_t y = kPadding; y < height - kPadding; ++y) {
       Add<0, kKernel>(y, sum);
@@ -232,12 +232,23 @@ class DepthwiseColumn {
     }
   }
 
-  // Where rows are both: with all sums, and only those of the output are stored.
-  [[gnu::always_inline]] void RunShort(Sum (&sum)[kKernel]) const {
-    for (size_t y = 0; y < channels_.height + kPadding; ++y) {
-      if (y < channels_.height) Add<0, kKernel>(y, sum);
-      if (y >= kPadding) StoreRow(y - kPadding, sum[0]);
-      Next(sum);
+  // Where rows are both, one row of the output after the other: planes so low are rare, and take
+  // little code.
+  [[gnu::always_inline]] void RunShort() const {
+    for (size_t y = 0; y < channels_.height; ++y) {
+      Sum sum = Start();
+#pragma GCC unroll 1
+      for (size_t r = 0; r < kKernel; ++r) {
+        const size_t in_y = y + r - kPadding;  // Below zero becomes large.
+        if (in_y >= channels_.height) continue;
+        V x[kKernel];
+        LoadRow(in_y, x);
+        const float* weight = channels_.weight + r * kKernel;
+#pragma GCC unroll 8
+        for (size_t s = 0; s < kKernel; ++s)
+          sum.odd = V::MulAdd(x[s], Planes::Set(weight + s, kKernel * kKernel), sum.odd);
+      }
+      StoreRow(y, sum);
     }
   }
 
@@ -300,10 +311,14 @@ inline void RunColumn(const DepthwiseChannels<Planes>& channels, size_t x_out) {
   DepthwiseColumn<Planes, kKernel, kStride, kEdges>(channels, x_out).Run();
 }
 
+// Rows no wider than a vector of four come from images so small that no code is spent on them.
+template <class Planes>
+constexpr bool kHasWholeRows = Planes::kPlanes > 1 || Planes::kLanes > 4;
+
 template <class Planes, size_t kKernel, size_t kStride>
 inline void DepthwisePlanes(const DepthwiseChannels<Planes>& channels) {
   constexpr size_t kLanes = Planes::kLanes;
-  if (channels.out_width <= kLanes)
+  if (kHasWholeRows<Planes> && channels.out_width <= kLanes)
     return RunColumn<Planes, kKernel, kStride, kWholeRow>(channels, 0);
   if constexpr (Planes::kPlanes == 1) {
     for (size_t column = (channels.out_width + kLanes - 1) / kLanes; column-- > 0;) {

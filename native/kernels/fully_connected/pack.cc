@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/order.h"
 #include "kernels/fully_connected/fully_connected.h"
 
 namespace sparsenas {
@@ -33,11 +34,10 @@ FullyConnectedSparseWeights<kRows> PackSparse(const SparseRows& weight, const fl
     return column;
   };
   // Whole blocks by their numbers of nonzeros; one that is not whole and those beyond stay last.
-  std::vector<size_t> order(padded / kRows), nonzeros(padded / kRows);
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  for (size_t d = 0; d < weight.rows; ++d) nonzeros[d / kRows] += weight.counts[d];
-  std::stable_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(weight.rows / kRows),
-                   [&](size_t a, size_t b) { return nonzeros[a] > nonzeros[b]; });
+  std::vector<double> keys(padded / kRows);
+  for (size_t d = 0; d < weight.rows / kRows * kRows; ++d) keys[d / kRows] -= weight.counts[d];
+  for (size_t i = weight.rows / kRows; i < keys.size(); ++i) keys[i] = 1;
+  const std::vector<size_t> order = OrderBy(keys);
 
   FullyConnectedSparseWeights<kRows> packed;
   packed.in_channels = weight.columns;
