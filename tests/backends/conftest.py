@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from sparsenas import native
 from sparsenas.bench.cross import repository
 from sparsenas.latency.design import Design, NamedNetwork
 from sparsenas.latency.layer_text import parse_layer
@@ -20,12 +21,15 @@ DESIGN = Design(
 
 
 def runner(folders):
-    """Returns the device runner that one of the builds made; skips the test where there is none."""
+    """Returns the device runner that a build of these sources made; skips the test where there is none."""
+    build = native.build_id().encode()
     for folder in folders:
         path = repository() / "build" / folder / "tools" / "sparsenas-run"
-        if path.exists():
+        if path.exists() and build in path.read_bytes():
             return path
-    return pytest.skip(f"sparsenas-run is not built in build/{' or build/'.join(folders)}: make test-native")
+    return pytest.skip(
+        f"sparsenas-run of these sources is not built in build/{' or build/'.join(folders)}: make test"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -70,9 +71,16 @@ def test_interrupted_measurement_goes_on_with_the_same_command(home):
     args = ["--busy", "--networks", "2", "--space", "one.py", "--out", "one.json", "--rounds", "3000"]
     command = [sys.executable, "-m", "sparsenas", "measure", *args]
     journal = home / "one.json.part"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    # Whoever runs the tests in the background may ignore interrupts, and children inherit that.
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         while process.poll() is None and (not journal.exists() or journal.read_text().count("\n") < 5):
-            pass
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
         assert process.stderr.read() == "sparsenas measure: interrupted\n"
