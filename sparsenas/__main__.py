@@ -19,7 +19,7 @@ COMMANDS = {
     "profile": "show where a model file spends its time, layer by layer",
     "tune": "find the fastest form of every layer on this machine, and keep it in the model file",
     "report": "print what a run found, and where its page is",
-    "bench": "measure what this project claims: kernels, networks",
+    "bench": "measure what this project claims: kernels, networks, latency models",
 }
 
 _USAGE = """usage: sparsenas COMMAND [OPTIONS]
