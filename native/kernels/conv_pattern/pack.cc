@@ -60,10 +60,17 @@ void CompletePatterns(std::vector<Kernel9>& kernels) {
   }
 }
 
+// The number of a pattern.
 uint32_t PatternOf(uint32_t bits) {
-  uint32_t pattern = 0;
-  while (ConvPatternBits(pattern) != bits) ++pattern;
-  return pattern;
+  static const auto numbers = [] {
+    std::array<uint8_t, 1 << kConvTaps> table{};
+    uint8_t next = 0;
+    for (uint32_t i = 0; i < table.size(); ++i) {
+      if (IsConvPattern(i)) table[i] = next++;
+    }
+    return table;
+  }();
+  return numbers[bits];
 }
 
 uint32_t Bytes(size_t floats) { return static_cast<uint32_t>(floats * sizeof(float)); }
