@@ -6,7 +6,8 @@ Width and depth of two stages, and how sparse every 1x1 convolution is.
 from functools import partial
 
 from sparsenas.blocks import inverted_residual
-from sparsenas.space import Builder, Dim, Tensor
+from sparsenas.builder import Builder, Tensor
+from sparsenas.dims import Dim
 from sparsenas.sparsity.patterns import Sparse
 
 LEVELS = (Sparse(0.7), Sparse(0.8), Sparse(0.9), Sparse(0.95))

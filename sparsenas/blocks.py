@@ -1,6 +1,7 @@
 """Blocks that search spaces are made of, written with `Builder`."""
 
-from sparsenas.space import Builder, Dim, Tensor
+from sparsenas.builder import Builder, Tensor
+from sparsenas.dims import Dim
 
 
 def inverted_residual(

@@ -8,12 +8,13 @@ from each, the supernet turns them into masks, a latency model tabulates them.
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from sparsenas.dims import Dim, constant
 from sparsenas.errors import UserError
 from sparsenas.sparsity.patterns import DENSE, Pattern, Sparsity
 
@@ -71,15 +72,15 @@ class Layer:
     @property
     def padding(self) -> int:
         """Pixels of padding on every side of the input."""
-        return _usual_padding(self.kernel) if self.pad is None else self.pad
+        return usual_padding(self.kernel) if self.pad is None else self.pad
 
     @property
     def out_height(self) -> int:
-        return _out_side(self.op, self.height, self.kernel, self.stride, self.padding)
+        return out_side(self.op, self.height, self.kernel, self.stride, self.padding)
 
     @property
     def out_width(self) -> int:
-        return _out_side(self.op, self.width, self.kernel, self.stride, self.padding)
+        return out_side(self.op, self.width, self.kernel, self.stride, self.padding)
 
     @property
     def weight_shape(self) -> tuple[int, ...] | None:
@@ -150,11 +151,11 @@ def misplaced(pattern: Pattern, op: str, kernel: int) -> str:
     return ""
 
 
-def _usual_padding(kernel: int) -> int:
+def usual_padding(kernel: int) -> int:
     return kernel // 2 if kernel % 2 else 0
 
 
-def _out_side(op: str, side: int, kernel: int, stride: int, padding: int) -> int:
+def out_side(op: str, side: int, kernel: int, stride: int, padding: int) -> int:
     """Returns the pixels out along one side."""
     if op in ("global_average_pool", "fully_connected"):
         return 1
@@ -169,88 +170,12 @@ class Choice:
     options: tuple
 
 
-@dataclass(frozen=True, eq=False)
-class Dim:
-    """A value that depends on some choices of a space.
-
-    Attributes:
-        choices: positions of the choices, ascending.
-        values: one axis per choice, one entry per option.
-    """
-
-    choices: tuple[int, ...]
-    values: np.ndarray
-
-    def at(self, arch: Arch) -> Any:
-        """Returns the value that an architecture picks."""
-        value = self.values[tuple(arch[i] for i in self.choices)]
-        return value.item() if isinstance(value, np.generic) else value
-
-    @property
-    def max(self) -> int:
-        return int(self.values.max())
-
-    @property
-    def is_constant(self) -> bool:
-        return not self.choices
-
-    def map(self, fn: Callable[[Any], Any]) -> "Dim":
-        """Applies `fn` to every value."""
-        return combine(fn, self)
-
-    def __mul__(self, factor: "int | float | Dim") -> "Dim":
-        return combine(lambda a, b: a * b, self, factor)
-
-    def __ge__(self, bound: int) -> "Dim":
-        return self.map(lambda value: value >= bound)
-
-
-def constant(value: Any) -> Dim:
-    """Returns a `Dim` that no choice decides."""
-    values = np.empty((), object)
-    values[()] = value
-    return Dim((), _tight(values))
-
-
-def combine(fn: Callable[..., Any], *dims: Any) -> Dim:
-    """Applies `fn` to every joint value of several dims; anything else counts as a constant."""
-    dims = tuple(dim if isinstance(dim, Dim) else constant(dim) for dim in dims)
-    choices = tuple(sorted({choice for dim in dims for choice in dim.choices}))
-    sizes = {c: n for dim in dims for c, n in zip(dim.choices, dim.values.shape, strict=True)}
-    values = np.empty([sizes[c] for c in choices], object)
-    for index in np.ndindex(values.shape):
-        option = dict(zip(choices, index, strict=True))
-        values[index] = fn(*(dim.at(_Picks(option)) for dim in dims))
-    return Dim(choices, _tight(values))
-
-
-class _Picks:
-    """Looks like an architecture, but answers only the choices that are asked for."""
-
-    def __init__(self, picks: dict[int, int]) -> None:
-        self._picks = picks
-
-    def __getitem__(self, choice: int) -> int:
-        return self._picks[choice]
-
-
-def _tight(values: np.ndarray) -> np.ndarray:
-    """Gives numbers a number's type; other values stay objects."""
-    kinds = {type(value) for value in values.flat}
-    if kinds <= {bool, np.bool_}:
-        return values.astype(bool)
-    if kinds <= {int, np.int64}:
-        return values.astype(np.int64)
-    if kinds <= {int, float, np.int64, np.float64}:
-        return values.astype(np.float64)
-    return values
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Template:
     """A layer with its choices still open.
 
     Attributes:
+        kernel: the larger windows lie around the smaller ones; all have the same number of pixels out.
         sparsity: values are `Sparsity` options.
         present: whether the layer exists at all.
         otherwise: position of the template whose output stands in where this one is absent; None where
@@ -264,7 +189,7 @@ class Template:
     c_out: Dim
     height: int
     width: int
-    kernel: int = 1
+    kernel: Dim = field(default_factory=lambda: constant(1))
     stride: int = 1
     activation: str = "none"
     sparsity: Dim = field(default_factory=lambda: constant(DENSE))
@@ -274,7 +199,7 @@ class Template:
     @property
     def choices(self) -> tuple[int, ...]:
         """Positions of all choices that this layer depends on, ascending."""
-        dims = (self.c_in, self.c_out, self.sparsity, self.present)
+        dims = (self.c_in, self.c_out, self.kernel, self.sparsity, self.present)
         return tuple(sorted({choice for dim in dims for choice in dim.choices}))
 
     def layer(self, arch: Arch, inputs: tuple[int, ...]) -> Layer:
@@ -288,7 +213,7 @@ class Template:
             c_out=self.c_out.at(arch),
             height=self.height,
             width=self.width,
-            kernel=self.kernel,
+            kernel=self.kernel.at(arch),
             stride=self.stride,
             activation=self.activation,
             pattern=sparsity.pattern,
@@ -303,7 +228,7 @@ class Space:
     Attributes:
         image: height, width and channels of the input.
         classes: outputs of the last layer.
-        references: architectures with a name, such as "largest".
+        references: architectures of published networks by name, such as "1.0".
     """
 
     name: str
@@ -311,6 +236,7 @@ class Space:
     classes: int
     choices: tuple[Choice, ...]
     templates: tuple[Template, ...]
+    references: Mapping[str, Arch] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -332,6 +258,28 @@ class Space:
                     f"{len(choice.options) - 1}, found {option}."
                 )
         return arch
+
+    def pick(self, options: Mapping[str, Any]) -> Arch:
+        """Returns the architecture with these options by the names of their choices.
+
+        Choices that are not named have the option that `largest` has. Raises `UserError` for a choice or
+        an option that the space does not have.
+        """
+        names = [choice.name for choice in self.choices]
+        arch = list(self.largest)
+        for name, option in options.items():
+            if name not in names:
+                raise UserError(
+                    f"Space {self.name!r} has no choice {name!r}; there are: {', '.join(names) or 'none'}."
+                )
+            known = self.choices[names.index(name)].options
+            if option not in known:
+                raise UserError(
+                    f"Choice {name!r} of space {self.name!r} has no option {_plain(option)}; there are: "
+                    f"{', '.join(str(_plain(one)) for one in known)}."
+                )
+            arch[names.index(name)] = known.index(option)
+        return self.canonical(arch)
 
     def sample(self, rng: np.random.Generator) -> Arch:
         """Draws every choice uniformly."""
@@ -423,14 +371,14 @@ class Space:
                 c_out=constant(layer.c_out),
                 height=layer.height,
                 width=layer.width,
-                kernel=layer.kernel,
+                kernel=constant(layer.kernel),
                 stride=layer.stride,
                 activation=layer.activation,
                 sparsity=constant(DENSE if dense else sparsity[layer.name]),
             )
             for layer in self.layers(arch)
         )
-        return replace(self, choices=(), templates=templates)
+        return replace(self, choices=(), templates=templates, references={})
 
     @property
     def largest(self) -> Arch:
@@ -500,223 +448,3 @@ def _plain(option: Any) -> Any:
     if hasattr(option, "fraction"):
         return option.pattern.name if option.fraction == 0 else f"{option.pattern.name} {option.fraction:g}"
     return option
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """What a layer of a space under construction gives out: channels x height x width."""
-
-    position: int
-    channels: Dim
-    height: int
-    width: int
-
-
-class Builder:
-    """Writes a space down layer by layer, in the order the layers run.
-
-    Numbers that a choice decides are given as the `Dim` that `choice` returns, plain numbers are constants.
-
-    >>> from sparsenas.sparsity.patterns import Sparse
-    >>> net = Builder("one", image=(8, 8, 3), classes=10)
-    >>> width = net.choice("width", (8, 16))
-    >>> x = net.conv_hwc("stem", net.image, width, stride=2, activation="relu6")
-    >>> x = net.conv1x1("mix", x, width * 2, sparsity=net.choice("zeros", (DENSE, Sparse(0.9))))
-    >>> space = net.classify(x)
-    >>> [(layer.op, layer.c_out, layer.sparsity) for layer in space.layers((1, 1))][:2]
-    [('conv_hwc', 16, 0.0), ('conv1x1', 32, 0.9)]
-    """
-
-    def __init__(self, name: str, *, image: tuple[int, int, int], classes: int) -> None:
-        height, width, channels = image
-        self.image = Tensor(IMAGE, constant(channels), height, width)
-        self._name, self._image, self._classes = name, image, classes
-        self._choices: list[Choice] = []
-        self._templates: list[Template] = []
-        self._present = constant(True)
-
-    def choice(self, name: str, options: Sequence) -> Dim:
-        """Adds a choice and returns its value. Ordered options should ascend."""
-        options = tuple(options)
-        if not options:
-            raise UserError(f"Choice {name!r} of space {self._name!r} has no options; give at least one.")
-        if any(choice.name == name for choice in self._choices):
-            raise UserError(f"Space {self._name!r} has two choices named {name!r}; rename one.")
-        self._choices.append(Choice(name, options))
-        values = np.empty(len(options), object)
-        values[:] = options
-        return Dim((len(self._choices) - 1,), _tight(values))
-
-    def conv_hwc(
-        self,
-        name: str,
-        x: Tensor,
-        c_out: "Dim | int",
-        *,
-        kernel: int = 3,
-        stride: int = 1,
-        activation: str = "none",
-    ) -> Tensor:
-        """Adds the first convolution, which reads the image as height x width x channels."""
-        return self._add(name, "conv_hwc", (x,), c_out, kernel=kernel, stride=stride, activation=activation)
-
-    def conv1x1(
-        self,
-        name: str,
-        x: Tensor,
-        c_out: "Dim | int",
-        *,
-        activation: str = "none",
-        sparsity: "Dim | Sparsity" = DENSE,
-    ) -> Tensor:
-        """Adds a pointwise convolution, the layer that sparsity is for."""
-        return self._add(name, "conv1x1", (x,), c_out, activation=activation, sparsity=_dim(sparsity))
-
-    def depthwise(
-        self, name: str, x: Tensor, *, kernel: int = 3, stride: int = 1, activation: str = "none"
-    ) -> Tensor:
-        """Adds a convolution of every channel by itself."""
-        return self._add(
-            name, "depthwise", (x,), x.channels, kernel=kernel, stride=stride, activation=activation
-        )
-
-    def add(self, name: str, x: Tensor, y: Tensor, *, activation: str = "none") -> Tensor:
-        """Adds two tensors of one shape."""
-        if (x.height, x.width) != (y.height, y.width) or not _same(x.channels, y.channels):
-            raise UserError(
-                f"Layer {name!r} of space {self._name!r} adds tensors of different shapes: "
-                f"{_shape(x)} and {_shape(y)}."
-            )
-        return self._add(name, "add", (x, y), x.channels, activation=activation)
-
-    def conv(
-        self,
-        name: str,
-        x: Tensor,
-        c_out: "Dim | int",
-        *,
-        kernel: int = 3,
-        stride: int = 1,
-        activation: str = "none",
-        sparsity: "Dim | Sparsity" = DENSE,
-    ) -> Tensor:
-        """Adds a convolution of more than one pixel between layers; the first one is `conv_hwc`."""
-        return self._add(
-            name, "conv", (x,), c_out,
-            kernel=kernel, stride=stride, activation=activation, sparsity=_dim(sparsity),
-        )  # fmt: skip
-
-    def max_pool(
-        self, name: str, x: Tensor, *, kernel: int = 2, stride: int | None = None, activation: str = "none"
-    ) -> Tensor:
-        """Adds the maximum over windows; `stride` is `kernel` where left out."""
-        return self._pool(name, "max_pool", x, kernel, stride, activation)
-
-    def average_pool(
-        self, name: str, x: Tensor, *, kernel: int = 2, stride: int | None = None, activation: str = "none"
-    ) -> Tensor:
-        """Adds the mean over windows, of the pixels inside the image; `stride` is `kernel` where left out."""
-        return self._pool(name, "average_pool", x, kernel, stride, activation)
-
-    def global_average_pool(self, name: str, x: Tensor, *, activation: str = "none") -> Tensor:
-        """Adds the mean of every channel, one pixel."""
-        return self._add(name, "global_average_pool", (x,), x.channels, activation=activation)
-
-    def multiply(self, name: str, x: Tensor, y: Tensor, *, activation: str = "none") -> Tensor:
-        """Multiplies two tensors of one shape, or `x` by one number per channel: `y` of one pixel."""
-        if (y.height, y.width) not in ((x.height, x.width), (1, 1)) or not _same(x.channels, y.channels):
-            raise UserError(
-                f"Layer {name!r} of space {self._name!r} multiplies tensors of different shapes: "
-                f"{_shape(x)} and {_shape(y)}; the second may also have one pixel."
-            )
-        return self._add(name, "multiply", (x, y), x.channels, activation=activation)
-
-    def optional(self, present: Dim, x: Tensor, block: Callable[[Tensor], Tensor]) -> Tensor:
-        """Adds a block that is left out where `present` is false; `x` then passes through unchanged."""
-        if not self._present.is_constant:
-            raise UserError(f"Space {self._name!r} has an optional block inside an optional block.")
-        self._present = present
-        y = block(x)
-        self._present = constant(True)
-        if (x.height, x.width) != (y.height, y.width) or not _same(x.channels, y.channels):
-            raise UserError(
-                f"An optional block of space {self._name!r} must keep its input's shape, "
-                f"found {_shape(x)} in and {_shape(y)} out."
-            )
-        self._templates[y.position] = replace(self._templates[y.position], otherwise=x.position)
-        return y
-
-    def classify(self, x: Tensor) -> Space:
-        """Adds global average pooling and the classifier, and returns the finished space."""
-        x = self.global_average_pool("pool", x)
-        self._add("classifier", "fully_connected", (x,), self._classes)
-        return Space(
-            name=self._name,
-            image=self._image,
-            classes=self._classes,
-            choices=tuple(self._choices),
-            templates=tuple(self._templates),
-        )
-
-    def _add(
-        self, name: str, op: str, inputs: tuple[Tensor, ...], c_out: "Dim | int", **settings: Any
-    ) -> Tensor:
-        if any(template.name == name for template in self._templates):
-            raise UserError(f"Space {self._name!r} has two layers named {name!r}; rename one.")
-        activation = settings.get("activation", "none")
-        if activation not in ACTIVATIONS:
-            raise UserError(
-                f"Layer {name!r} of space {self._name!r}: no activation named {activation!r}; "
-                f"there are: {', '.join(ACTIVATIONS)}."
-            )
-        for sparsity in settings.get("sparsity", _dim(DENSE)).values.flat:
-            problem = misplaced(sparsity.pattern, op, settings.get("kernel", 1))
-            if problem:
-                raise UserError(f"Layer {name!r} of space {self._name!r} {problem}")
-        x, c_out = inputs[0], _dim(c_out)
-        if c_out.values.min() < 1:
-            raise UserError(
-                f"Layer {name!r} of space {self._name!r} must have at least 1 output channel, "
-                f"found {c_out.values.min()}."
-            )
-        template = Template(
-            name=name,
-            op=op,
-            inputs=tuple(tensor.position for tensor in inputs),
-            c_in=x.channels,
-            c_out=c_out,
-            height=x.height,
-            width=x.width,
-            present=self._present,
-            **settings,
-        )
-        self._templates.append(template)
-        height, width = (
-            _out_side(op, side, template.kernel, template.stride, _usual_padding(template.kernel))
-            for side in (x.height, x.width)
-        )
-        return Tensor(len(self._templates) - 1, c_out, height, width)
-
-    def _pool(
-        self, name: str, op: str, x: Tensor, kernel: int, stride: int | None, activation: str
-    ) -> Tensor:
-        stride = kernel if stride is None else stride
-        if kernel % 2 == 0 and (stride != kernel or kernel > min(x.height, x.width)):
-            raise UserError(
-                f"Layer {name!r} of space {self._name!r}: windows of an even kernel, here {kernel}, lie side "
-                f"by side (stride {kernel}) inside the image, {x.height} x {x.width}; found stride {stride}."
-            )
-        return self._add(name, op, (x,), x.channels, kernel=kernel, stride=stride, activation=activation)
-
-
-def _dim(value: Any) -> Dim:
-    return value if isinstance(value, Dim) else constant(value)
-
-
-def _same(a: Dim, b: Dim) -> bool:
-    return a.choices == b.choices and np.array_equal(a.values, b.values)
-
-
-def _shape(x: Tensor) -> str:
-    channels = x.channels.values.reshape(-1).tolist()
-    return f"{'/'.join(map(str, channels))} x {x.height} x {x.width}"

@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from sparsenas.dims import Dim
 from sparsenas.errors import UserError
 from sparsenas.nn.layers import ACTIVATIONS, Convolution, FullyConnected
 from sparsenas.nn.pure import PureModule, Variables, pure
-from sparsenas.space import IMAGE, Arch, Dim, Space, Template
+from sparsenas.space import IMAGE, Arch, Space, Template
 
 OPS = ("conv_hwc", "conv1x1", "depthwise", "add", "global_average_pool", "fully_connected")
 PATTERNS = ("dense", "unstructured")
@@ -151,7 +152,7 @@ class _Supernet(nnx.Module):
 
 
 def _module(template: Template, ranked: bool, rng: np.random.Generator) -> nnx.Module | None:
-    c_in, c_out, k = template.c_in.max, template.c_out.max, template.kernel
+    c_in, c_out, k = template.c_in.max, template.c_out.max, template.kernel.max
     match template.op:
         case "conv_hwc":
             shape = (k, k, c_in, c_out)

@@ -13,8 +13,9 @@ PARTICULARS = ("search_spaces", "latency_models", "experiments")
 # architectures and rewards, and neither export nor the native runtime can see training.
 LAYERS = (
     {"errors", "progress"},
-    {"files", "sparsity", "native", "data"},
+    {"files", "sparsity", "native", "data", "dims"},
     {"space"},
+    {"builder"},
     {"blocks", "networks", "nn", "strategies"},
     {"export"},
     {"supernet", "latency"},
@@ -30,7 +31,7 @@ LAYERS = (
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 
 # A space is made of these words and no others; it must not know who searches it.
-WORDS_OF_A_SPACE = {"blocks", "space", "sparsity", "errors"}
+WORDS_OF_A_SPACE = {"blocks", "builder", "dims", "space", "sparsity", "errors"}
 
 
 def imported_names(path: Path) -> Iterator[str]:

@@ -3,7 +3,6 @@
 import re
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,60 +13,7 @@ from sparsenas.export.network import LayerWeights, Network, random_network, refe
 from sparsenas.export.snas import to_bytes, write
 from sparsenas.space import ACTIVATIONS, IMAGE, Layer
 from sparsenas.sparsity.patterns import Block, Dense, KernelPattern, NByM, Unstructured
-
-GOLDEN = Path(__file__).parent / "golden"
-ISAS = native.isas()
-
-
-def layer(op, *, c_in, height=1, width=1, c_out=None, inputs=(IMAGE,), sparsity=0.0, **settings):
-    return Layer(
-        name=settings.pop("name", op),
-        op=op,
-        inputs=inputs,
-        c_in=c_in,
-        c_out=c_out or c_in,
-        height=height,
-        width=width,
-        kernel=settings.pop("kernel", 3 if op in ("conv_hwc", "depthwise", "conv") else 1),
-        pattern=settings.pop("pattern", Unstructured() if sparsity else Dense()),
-        sparsity=sparsity,
-        **settings,
-    )
-
-
-class Chain:
-    """Appends layers, each of which reads the one before unless told otherwise."""
-
-    def __init__(self):
-        self.layers = []
-
-    def __call__(self, op, *, inputs=None, **settings):
-        if inputs is None:
-            inputs = (len(self.layers) - 1,) if self.layers else (IMAGE,)
-        before = self.layers[inputs[0]] if inputs[0] != IMAGE else None
-        if before is not None:
-            settings |= {
-                "c_in": before.c_out, "height": before.out_height, "width": before.out_width
-            }  # fmt: skip
-        name = f"{op}{len(self.layers)}"
-        self.layers.append(layer(op, inputs=inputs, name=name, **settings))
-        return len(self.layers) - 1
-
-
-def whole_network(height, width, *, sparsity, stride):
-    """Every operator, a residual connection, and both activations."""
-    net = Chain()
-    net("conv_hwc", c_in=3, height=height, width=width, c_out=10, stride=stride, activation="relu6")
-    start = net("conv1x1", c_out=16, sparsity=sparsity)
-    net("conv1x1", c_out=40, sparsity=sparsity, activation="relu")
-    net("depthwise", activation="relu6")
-    end = net("conv1x1", c_out=16, sparsity=sparsity)
-    net("add", inputs=(start, end), activation="relu")
-    net("depthwise", stride=stride)
-    net("conv1x1", c_out=33, sparsity=sparsity, activation="relu6")
-    net("global_average_pool")
-    net("fully_connected", c_out=17, sparsity=sparsity)
-    return random_network(net.layers, seed=height * width)
+from tests.native_networks import GOLDEN, ISAS, Chain, layer, whole_network
 
 
 def assert_computes(network, *, isa, images=2, seed=0):
@@ -380,102 +326,6 @@ def test_zeros_decide_how_a_layer_runs_not_its_label():
     one = planned(layer("conv1x1", **size, sparsity=0.9, pattern=Block(4)), pruned)
     assert "conv1x1_unstructured_" in one.kernel_name
     assert "unstructured: 90% zeros, 4x1 estimated to take" in one.note
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_tuned_file_runs_as_it_was_tuned(threads, tmp_path):
-    network = whole_network(33, 17, sparsity=0.8, stride=1)
-    path = tmp_path / "model.snas"
-    write(network, path)
-    told = []
-    data, layers = native.tune(path, threads=threads, progress=lambda done, all: told.append((done, all)))
-    assert told == [(i, len(layers)) for i in range(len(layers) + 1)]
-    plain = native.Model.from_bytes(to_bytes(network), threads=threads)
-    tuned = native.Model.from_bytes(data, threads=threads)
-    x = np.random.default_rng(0).random((3, *network.image), np.float32)
-    np.testing.assert_allclose(tuned.run(x), plain.run(x), atol=1e-5)
-    assert plain.tuning == ""
-    assert tuned.tuning == f"tuned for this machine, {threads} thread{'s' * (threads > 1)}"
-    assert [planned.name for planned in tuned.layers] == [found.name for found in layers]
-    for found, planned in zip(layers, tuned.layers, strict=True):
-        assert found.note == planned.note or not found.us
-        if found.us:
-            # Never slower than dense, which is always tried.
-            assert found.us[found.form] <= found.us["dense"]
-            assert planned.note.startswith(f"{found.form}: measured ")
-        else:
-            assert found.form == "dense"
-    assert any(found.us for found in layers)
-    # The file that was tuned opens like any other, and can be tuned again.
-    written = tmp_path / "tuned.snas"
-    written.write_bytes(data)
-    assert native.Model.open(written, threads=threads).weight_bytes == tuned.weight_bytes
-    assert len(native.tune(written, threads=threads)[1]) == len(layers)
-
-
-def test_a_file_tuned_elsewhere_is_read_checked_and_ignored():
-    image = np.fromfile(GOLDEN / "tiny_v1.image.f32", "<f4").reshape(1, 9, 7, 3)
-    expected = np.fromfile(GOLDEN / "tiny_v1.outputs.f32", "<f4")
-    for isa in ISAS:
-        model = native.Model.open(GOLDEN / "tiny_v2.snas", isa=isa)
-        assert model.tuning == "tuned for another machine: a machine of paper, scalar"
-        np.testing.assert_allclose(model.run(image)[0], expected, rtol=1e-4, atol=1e-5)
-    data = bytearray((GOLDEN / "tiny_v2.snas").read_bytes())
-    section = 64 * int.from_bytes(data[44:48], "little")
-    data[section + 128] = 6  # The form of the first layer.
-    data[16:20] = zlib.crc32(data[20:]).to_bytes(4, "little")
-    with pytest.raises(
-        UserError, match=f"offset {section + 128}: tuning: layer 0 'stem': form: expected 0 to 5"
-    ):
-        native.Model.from_bytes(bytes(data))
-
-
-@pytest.mark.parametrize(("taps", "allowed"), [([0, 1, 2, 3], False), ([0, 1, 4, 8], True)])
-def test_patterns_are_tried_only_where_the_centre_is_among_four(taps, allowed, tmp_path):
-    layer = Layer(
-        name="conv", op="conv", inputs=(IMAGE,), c_in=8, c_out=16, height=6, width=6, kernel=3,
-        sparsity=5 / 9, pattern=Unstructured(),
-    )  # fmt: skip
-    weight = np.zeros((16, 8, 9), np.float32)
-    weight[..., taps] = np.random.default_rng(0).standard_normal((16, 8, 4))
-    weights = LayerWeights(weight.reshape(16, 8, 3, 3), np.zeros(16, np.float32))
-    path = tmp_path / "model.snas"
-    write(Network((layer,), (weights,), (), (6, 6, 8)), path)
-    _, (found,) = native.tune(path)
-    assert ("pattern" in found.us) == allowed
-
-
-def test_every_form_is_mapped_as_it_was_packed(tmp_path):
-    image = (15, 13, 16)
-    for op, kernel, pattern, sparsity in [
-        ("conv", 3, KernelPattern(), KernelPattern().fraction(kernels=0.28)),
-        ("conv", 3, Unstructured(), 0.9),
-        ("conv", 5, Dense(), 0.0),
-        ("conv1x1", 1, Block(2), 0.8),
-        ("fully_connected", 1, NByM(2, 4), 0.5),
-    ]:
-        layer = Layer(
-            name="layer", op=op, inputs=(IMAGE,), c_in=16, c_out=40, height=15, width=13, kernel=kernel,
-            pattern=pattern, sparsity=sparsity,
-        )  # fmt: skip
-        network = random_network([layer], seed=0)
-        path = tmp_path / f"{op}_{pattern.name}.snas"
-        write(network, path)
-        tuned = native.Model.from_bytes(native.tune(path)[0])
-        assert tuned.tuning == "tuned for this machine, 1 thread"
-        x = np.random.default_rng(0).random((1, *image), np.float32)
-        np.testing.assert_allclose(tuned.run(x), reference(network, x), atol=1e-4)
-
-
-def test_what_cannot_be_tuned_is_refused(tmp_path):
-    with pytest.raises(UserError, match="none.snas"):
-        native.tune(tmp_path / "none.snas")
-    with pytest.raises(UserError, match="`threads` must be"):
-        native.tune(GOLDEN / "tiny_v1.snas", threads=0)
-    with pytest.raises(UserError, match="`threads` must be"):
-        native.tune(GOLDEN / "tiny_v1.snas", threads=1000)
-    with pytest.raises(UserError, match="scalar"):
-        native.tune(GOLDEN / "tiny_v1.snas", isa="mmx")
 
 
 def test_measured_times_have_sane_shapes():

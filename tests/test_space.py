@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from sparsenas.builder import Builder
 from sparsenas.cli.lookup import find_space, known_spaces
+from sparsenas.dims import combine
 from sparsenas.errors import UserError
-from sparsenas.space import Builder, combine
 from sparsenas.sparsity.patterns import DENSE, Block, KernelPattern, NByM, Sparse
 
 SPACES = known_spaces()

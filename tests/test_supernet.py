@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sparsenas.blocks import inverted_residual
+from sparsenas.builder import Builder
 from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import reference
-from sparsenas.space import Builder
 from sparsenas.sparsity.patterns import DENSE, Block, Sparse
 from sparsenas.supernet import batch_one_hot, one_hot, refresh_ranks, supernet
 

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from sparsenas.builder import Builder
 from sparsenas.data import Split
 from sparsenas.errors import UserError
-from sparsenas.space import Builder
 from sparsenas.sparsity.patterns import DENSE, Sparse
 from sparsenas.supernet import supernet
 from sparsenas.train import (

@@ -24,14 +24,6 @@ namespace {
 
 using namespace sparsenas;
 
-int failures = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-  ++failures;
-}
-
 // Returns the error of a file with these bytes, or "" where there is none.
 //
 // The bytes lie at the end of an allocation of their exact size, so that a sanitizer sees a read
@@ -56,12 +48,12 @@ void SetChecksum(std::vector<uint8_t>* bytes) {
 }
 
 void CheckMentions(const std::string& error, const std::string& part) {
-  Check(error.find(part) != std::string::npos, "'" + error + "' mentions '" + part + "'");
+  Expect(error.find(part) != std::string::npos, "'" + error + "' mentions '" + part + "'");
 }
 
 void TestCrc32() {
   const std::string text = "123456789";  // The check value that catalogues of CRCs give.
-  Check(Crc32(reinterpret_cast<const uint8_t*>(text.data()), text.size()) == 0xcbf43926u, "crc32");
+  Expect(Crc32(reinterpret_cast<const uint8_t*>(text.data()), text.size()) == 0xcbf43926u, "crc32");
 }
 
 std::vector<float> ReadFloats(const char* path) {
@@ -73,18 +65,18 @@ std::vector<float> ReadFloats(const char* path) {
 
 void TestGoldenFile(const std::vector<uint8_t>& golden, const std::vector<float>& image,
                     const std::vector<float>& expected) {
-  Check(ErrorOf(golden).empty(), "golden file is read: " + ErrorOf(golden));
+  Expect(ErrorOf(golden).empty(), "golden file is read: " + ErrorOf(golden));
   for (const Isa isa : MachineIsas()) {
     Model model = Model::FromBytes(golden.data(), golden.size(), "test.snas", isa);
-    Check(model.plan().image_floats() == image.size(), "size of the image");
-    Check(model.plan().outputs == expected.size(), "number of outputs");
+    Expect(model.plan().image_floats() == image.size(), "size of the image");
+    Expect(model.plan().outputs == expected.size(), "number of outputs");
     std::vector<float> outputs(model.plan().outputs);
     for (int run = 0; run < 2; ++run) {
       model.Run(image.data(), outputs.data());
       for (size_t i = 0; i < outputs.size(); ++i) {
         // Some 300 terms in float32, of size 1.
-        Check(std::fabs(outputs[i] - expected[i]) < 1e-5f,
-              "output " + std::to_string(i) + " with " + IsaName(isa));
+        Expect(std::fabs(outputs[i] - expected[i]) < 1e-5f,
+               "output " + std::to_string(i) + " with " + IsaName(isa));
       }
     }
   }
@@ -103,11 +95,11 @@ void TestBuffersThatLiveTogetherLieApart() {
                             buffers[j].first_step <= buffers[i].last_step;
       const bool apart = arena.offsets[i] + buffers[i].floats <= arena.offsets[j] ||
                          arena.offsets[j] + buffers[j].floats <= arena.offsets[i];
-      Check(!together || apart, "buffers " + std::to_string(i) + " and " + std::to_string(j));
+      Expect(!together || apart, "buffers " + std::to_string(i) + " and " + std::to_string(j));
     }
   }
-  Check(arena.floats == end, "arena ends with its last buffer");
-  Check(arena.floats <= 64 + 2 * 48 + 16, "buffers of a chain take turns");
+  Expect(arena.floats == end, "arena ends with its last buffer");
+  Expect(arena.floats <= 64 + 2 * 48 + 16, "buffers of a chain take turns");
 }
 
 void TestEveryTruncationIsAnError(const std::vector<uint8_t>& golden) {
@@ -325,14 +317,14 @@ void TestSqueezeExciteIsItsFormula() {
         for (const Isa isa : MachineIsas()) {
           Model model = Model::FromBytes(bytes.data(), bytes.size(), "test.snas", isa);
           std::vector<float> outputs(model.plan().outputs);
-          Check(outputs.size() == image.size(), "number of outputs");
+          Expect(outputs.size() == image.size(), "number of outputs");
           model.Run(image.data(), outputs.data());
           // Up to 1152 terms in float32, which add up to a number of size 1.
           double worst = 0;
           for (size_t i = 0; i < image.size(); ++i)
             worst = std::max(worst, std::fabs(outputs[i] - image[i] * gates[i / (h * w)]));
-          Check(worst < 1e-5, std::to_string(c) + " channels with " + IsaName(isa) +
-                                  " are off by " + std::to_string(worst));
+          Expect(worst < 1e-5, std::to_string(c) + " channels with " + IsaName(isa) +
+                                   " are off by " + std::to_string(worst));
         }
       }
     }
@@ -359,6 +351,5 @@ int main(int argc, char** argv) {
   TestRangesOfALayer(golden);
   TestHeaderCounts(golden);
   TestWeightsAreFinite(golden);
-  if (failures == 0) std::printf("ok\n");
-  return failures == 0 ? 0 : 1;
+  return Report();
 }

@@ -1,7 +1,6 @@
 // Tests that threads share a layer, by output channels or by pixels, and change nothing.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <random>
 #include <string>
 #include <utility>
@@ -12,18 +11,11 @@
 #include "kernels/tensor.h"
 #include "model/format.h"
 #include "model/plan.h"
+#include "testing/check.h"
 
 namespace {
 
 using namespace sparsenas;
-
-int failures = 0;
-
-void Check(bool ok, const std::string& what) {
-  if (ok) return;
-  std::fprintf(stderr, "FAILED: %s\n", what.c_str());
-  ++failures;
-}
 
 // A model of one convolution, with the arrays that it looks into.
 struct OneConvolution {
@@ -81,7 +73,7 @@ struct OneConvolution {
       std::generate(in, in + plan.input.pixels(), [&] { return normal(random); });
     }
     const std::vector<Plan::Part>& parts = plan.steps[0].parts;
-    Check(threads == 1 || parts.size() > 1, "threads share the layer");
+    Expect(threads == 1 || parts.size() > 1, "threads share the layer");
     for (size_t i = parts.size(); i-- > 0;) parts[i](nullptr, arena.data());
     std::vector<float> out;
     for (size_t c = 0; c < plan.output.channels; ++c) {
@@ -120,12 +112,12 @@ void TestThreadsShareALayerAndChangeNothing() {
               most = difference <= most ? most : difference;  // NaN stays.
             }
             // Sums of up to 540 products of size 1, in another order.
-            Check(most < 1e-3f, std::string(IsaName(isa)) + ", " + std::to_string(height) + "x" +
-                                    std::to_string(width) + ", op " +
-                                    std::to_string(static_cast<int>(op)) + ", pattern " +
-                                    std::to_string(static_cast<int>(pattern)) + ", stride " +
-                                    std::to_string(stride) + ", " + std::to_string(threads) +
-                                    " threads differ by " + std::to_string(most));
+            Expect(most < 1e-3f, std::string(IsaName(isa)) + ", " + std::to_string(height) + "x" +
+                                     std::to_string(width) + ", op " +
+                                     std::to_string(static_cast<int>(op)) + ", pattern " +
+                                     std::to_string(static_cast<int>(pattern)) + ", stride " +
+                                     std::to_string(stride) + ", " + std::to_string(threads) +
+                                     " threads differ by " + std::to_string(most));
           }
         }
       }
@@ -137,6 +129,5 @@ void TestThreadsShareALayerAndChangeNothing() {
 
 int main() {
   TestThreadsShareALayerAndChangeNothing();
-  if (failures == 0) std::printf("ok\n");
-  return failures == 0 ? 0 : 1;
+  return Report();
 }

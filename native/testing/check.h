@@ -31,6 +31,10 @@ inline int g_failures = 0;
   va_end(arguments);
 }
 
+inline void Expect(bool condition, const std::string& what) {
+  Expect(condition, "%s", what.c_str());
+}
+
 // Expects that `action` throws std::invalid_argument with `part` in its message.
 template <class Action>
 void ExpectFails(const char* part, Action action) {

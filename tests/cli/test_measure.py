@@ -11,7 +11,7 @@ from sparsenas.__main__ import main
 from sparsenas.latency.table import load
 
 SPACE = """
-from sparsenas.space import Builder
+from sparsenas.builder import Builder
 from sparsenas.sparsity.patterns import Sparse
 
 net = Builder("{name}", image=(8, 8, 3), classes={classes})

@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 
 from sparsenas import native
+from sparsenas.builder import Builder
 from sparsenas.cli.lookup import find_space
 from sparsenas.errors import UserError
 from sparsenas.latency.devices import merged, ready_device
 from sparsenas.latency.layer_text import bare
 from sparsenas.latency.library import local_table_path
 from sparsenas.latency.table import load, save
-from sparsenas.space import Builder
 from tests.latency.made_up import table_of_space
 
 SPACE = find_space("tiny")
