@@ -27,6 +27,7 @@ from sparsenas.latency.library import LOCAL, cache_folder
 from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.tabulate import Tabulated
+from sparsenas.nn.pure import Variables
 from sparsenas.progress import Progress, Silent, Update
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
@@ -307,9 +308,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def _supernet(
-    settings: SearchSettings, space: Space, data: Data, folder: Path, update: Update
-) -> train.Variables:
+def _supernet(settings: SearchSettings, space: Space, data: Data, folder: Path, update: Update) -> Variables:
     net = supernet(space)
     path = folder / "checkpoints" / "supernet.safetensors"
     if path.exists():
@@ -328,7 +327,7 @@ def _search(
     settings: SearchSettings,
     space: Space,
     data: Data,
-    variables: train.Variables,
+    variables: Variables,
     latency: Tabulated,
     target_ms: float,
     log: TrialLog,
@@ -399,7 +398,7 @@ def _folded(space: Space, trained: Trained, classes: tuple[str, ...]) -> Network
     return fold(fixed, _variables(fixed, trained), classes=classes)
 
 
-def _variables(fixed: Space, trained: Trained) -> train.Variables:
+def _variables(fixed: Space, trained: Trained) -> Variables:
     return checkpoint.from_arrays(
         supernet(fixed).init(np.random.default_rng(0)), trained.arrays, source="the trained candidate"
     )
