@@ -1,10 +1,15 @@
-# Hashes all native sources that decide what a binary does, by name and content, into
-# SPARSENAS_BUILD_ID. Changing, adding or removing one configures again.
-file(GLOB_RECURSE sources RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
-  ${PROJECT_SOURCE_DIR}/*.cc ${PROJECT_SOURCE_DIR}/*.h ${PROJECT_SOURCE_DIR}/*.inc
-  ${PROJECT_SOURCE_DIR}/*.cmake ${PROJECT_SOURCE_DIR}/CMakeLists.txt)
+# Hashes all native sources that decide how a model runs and how fast, by name and content, into
+# SPARSENAS_BUILD_ID: a latency table or a tuned file of one build is not for another. Changing,
+# adding or removing one configures again.
+set(patterns "")
+foreach(folder base kernels model cmake)
+  foreach(pattern *.cc *.h *.inc *.cmake CMakeLists.txt)
+    list(APPEND patterns ${PROJECT_SOURCE_DIR}/${folder}/${pattern})
+  endforeach()
+endforeach()
+file(GLOB_RECURSE sources RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS ${patterns})
 # Tests and benchmarks are in no binary that people run.
-list(FILTER sources EXCLUDE REGEX "(^|/)(test|bench)\\.cc$|^testing/")
+list(FILTER sources EXCLUDE REGEX "(^|/)(test|bench)[a-z_]*\\.cc$")
 list(SORT sources)
 set(hashes "")
 foreach(source IN LISTS sources)

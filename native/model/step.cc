@@ -151,6 +151,10 @@ class StepMaker {
     args.stride = layer_.stride;
     args.padding = layer_.padding;
     args.out_stride = operands_.out.stride;
+    if (decision_.by_pixels) {
+      args.share = share_;
+      args.shares = decision_.parts.size();
+    }
     AddPart(BestConvHwc(isa_),
             Packed<ConvHwcWeights>(
                 [&] {
@@ -512,7 +516,7 @@ std::string NoteOf(const LayerView& layer, const TunedLayer& tuned, Isa isa) {
 // channels give 1.7 to 2, pixels 1.5 to 1.85.
 bool SharesPixels(const LayerView& layer, size_t threads) {
   constexpr size_t kLeastPixels = 256;  // Of each thread.
-  return (layer.op == Op::kConv || layer.op == Op::kConv1x1) &&
+  return (layer.op == Op::kConv || layer.op == Op::kConv1x1 || layer.op == Op::kConvHwc) &&
          size_t{layer.out_height} * layer.out_width >= kLeastPixels * threads;
 }
 

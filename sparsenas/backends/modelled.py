@@ -23,6 +23,7 @@ from sparsenas import __version__, native
 from sparsenas.bench.emulated import Block, CycleModel, Emulator, find_model, instructions
 from sparsenas.errors import UserError
 from sparsenas.latency.design import Design
+from sparsenas.latency.journal import Lines
 from sparsenas.latency.layer_text import bare
 from sparsenas.latency.subjects import Subject, layer_subject, network_subject
 from sparsenas.latency.table import Measurement, NetworkMeasurement, Table
@@ -55,6 +56,7 @@ CORES: Mapping[str, Core] = {
     "cortex-a72": Core(llvm="cortex-a72", ghz=1.5, product="Raspberry Pi 4"),
     "cortex-a76": Core(llvm="neoverse-n1", ghz=2.4, product="Raspberry Pi 5"),
 }
+_LLVM = tuple(core.llvm for core in CORES.values())
 # The large core of a Snapdragon 835 is a Cortex-A73 in all but name. LLVM has the same model for it and A72.
 _SNAPDRAGON_835 = Core(llvm="cortex-a72", ghz=2.45, product="Snapdragon 835")
 _SNAPDRAGON_821 = Core(llvm="cortex-a72", ghz=2.15, product="Snapdragon 821")
@@ -127,6 +129,7 @@ def modelled_table(
     design: Design,
     *,
     figures: Sequence[Figure] = FIGURES,
+    journal: Path | None = None,
     report: Report = lambda done, total, note: None,
 ) -> Table:
     """Returns the table of a core: a part of the design's layers, those with little to do.
@@ -134,9 +137,11 @@ def modelled_table(
     Args:
         device: `modelled:CORE`, one of `CORES`.
         figures: what the factor is calibrated on and tested with.
+        journal: keeps what is counted, for when counting is interrupted and begun again. It is of no core:
+            a copy of it serves another.
 
     Raises:
-        UserError: where there is no such core, or a tool is missing.
+        UserError: where there is no such core, a tool is missing, or the journal is of other layers.
     """
     name = device.removeprefix(PREFIX)
     if name not in CORES:
@@ -148,7 +153,15 @@ def modelled_table(
     layers = _layers(design)
     subjects = [layer_subject(layer, seed=0) for layer in layers]
     networks = {figure: network_subject(figure.layers, seed=0) for figure in figures}
-    cycles = _cycles([*subjects, *networks.values()], model, report)
+    identity = {
+        "build": native.build_id(), "design": f"{design.name}, {design.fingerprint()}", "layers": len(layers),
+        "figures": [figure.name for figure in figures], "core_models": model.version,
+    }  # fmt: skip
+    lines = Lines(journal, identity)
+    try:
+        cycles = _cycles([*subjects, *networks.values()], model, lines, report)
+    finally:
+        lines.close()
     own = [cycles[i][1][core.llvm] / subject.copies for i, subject in enumerate(subjects)]
     whole = {figure: cycles[len(layers) + i][1] for i, figure in enumerate(figures)}
     ratios = {figure: figure.ms * 1e3 / _us(whole[figure], figure.core) for figure in figures}
@@ -199,16 +212,30 @@ def _layers(design: Design) -> list[Layer]:
     return [small[i] for i in order]
 
 
-def _cycles(subjects: Sequence[Subject], model: Any, report: Report) -> list[tuple[str, dict[str, float]]]:
+def _cycles(
+    subjects: Sequence[Subject], model: Any, lines: Lines, report: Report
+) -> list[tuple[str, dict[str, float]]]:
     """Returns the kernel and the cycles of each core that a run of each model file takes."""
-    found = []
+    try:
+        found = [
+            (str(line["kernel"]), {core: float(line["cycles"][core]) for core in _LLVM})
+            for line in lines.found
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise lines.damaged() from None
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         emulator = Emulator(Path(folder))
         cores = CycleModel(model, emulator.image)
-        counted = pool.map(emulator.count_model, [subject.model for subject in subjects])
-        for kernel, blocks in counted:
-            found.append((kernel, _estimated(cores, blocks)))
-            report(len(found), len(subjects), "")
+        waiting = [pool.submit(emulator.count_model, subject.model) for subject in subjects[len(found) :]]
+        try:
+            for one in waiting:
+                kernel, blocks = one.result()
+                cycles = {core: round(count, 1) for core, count in _estimated(cores, blocks).items()}
+                found.append((kernel, cycles))
+                lines.write({"kernel": kernel, "cycles": cycles})
+                report(len(found), len(subjects), "")
+        finally:
+            pool.shutdown(cancel_futures=True)
     return found
 
 

@@ -47,6 +47,7 @@ class Model:
 
     mca: str
     mc: str
+    version: int
 
 
 def find_model() -> Model | None:
@@ -54,8 +55,8 @@ def find_model() -> Model | None:
     for version in (*range(_NEWEST_LLVM, _OLDEST_LLVM - 1, -1), None):
         suffix = "" if version is None else f"-{version}"
         mca, mc = (shutil.which(f"{name}{suffix}") for name in ("llvm-mca", "llvm-mc"))
-        if mca and mc and _version(mca) >= _OLDEST_LLVM:
-            return Model(mca, mc)
+        if mca and mc and (found := _version(mca)) >= _OLDEST_LLVM:
+            return Model(mca, mc, found)
     return None
 
 

@@ -62,7 +62,7 @@ def main(args: list[str]) -> None:
     terminal = console()
     with TerminalProgress(terminal).stage(f"Measure {design.name} on {options.device}") as update:
         if options.device.startswith(PREFIX):
-            table = modelled_table(options.device, design, report=update)
+            table = modelled_table(options.device, design, journal=journal_path(path), report=update)
         else:
             device = open_device(options.device, options.settings, threads=max(design.threads))
             with device:

@@ -34,17 +34,17 @@ def journal_path(out: Path) -> Path:
     return out.with_name(out.name + ".part")
 
 
-class Journal:
-    """Batches, on disk where there is a path; opened again, it has what was complete.
+class Lines:
+    """A file of JSON lines that only grows: first what it belongs to, then anything.
 
     Raises:
-        UserError: where the file belongs to another measurement or cannot be written.
+        UserError: where the file belongs to another measurement, is damaged or cannot be written.
     """
 
     def __init__(self, path: Path | None, identity: Mapping[str, Any]) -> None:
         self._path = path
         self._file: FileIO | None = None
-        self.batches: list[Batch] = []
+        self.found: list[dict[str, Any]] = []
         if path is None:
             return
         try:
@@ -54,7 +54,7 @@ class Journal:
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = path.open("wb", buffering=0)
-                self._write(identity)
+                self.write(identity)
         except OSError as error:
             raise UserError(f"Cannot write {str(path)!r}: {error.strerror}.") from None
 
@@ -63,22 +63,56 @@ class Journal:
         whole = path.read_bytes()
         whole = whole[: whole.rfind(b"\n") + 1]
         try:
-            header, *lines = [json.loads(line) for line in whole.splitlines()]
-            for line in lines:
-                self._replay(line)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            header, *self.found = [json.loads(line) for line in whole.splitlines()]
+            differing = [name for name, here in identity.items() if header.get(name) != here]
+        except (ValueError, AttributeError):
+            raise self.damaged() from None
+        for name in differing:
             raise UserError(
-                f"The journal {str(path)!r} is damaged; delete it to measure from the start."
-            ) from None
-        for name, here in identity.items():
-            if header.get(name) != here:
-                raise UserError(
-                    f"The journal {str(path)!r} belongs to another measurement: {name} is "
-                    f"{header.get(name)!r} there, {here!r} here. Delete it to measure from the start, "
-                    "or give another --out."
-                )
+                f"The journal {str(path)!r} belongs to another measurement: {name} is "
+                f"{header.get(name)!r} there, {identity[name]!r} here. Delete it to measure from the start, "
+                "or give another --out."
+            )
         with path.open("r+b") as file:
             file.truncate(len(whole))
+
+    def damaged(self) -> UserError:
+        """Returns the error for lines that make no sense."""
+        return UserError(f"The journal {str(self._path)!r} is damaged; delete it to measure from the start.")
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Keeps a line, also when the machine stops right after."""
+        if self._file is None:
+            return
+        try:
+            data = f"{json.dumps(line)}\n".encode()
+            while data:
+                data = data[self._file.write(data) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UserError(f"Cannot write {str(self._path)!r}: {error.strerror}.") from None
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class Journal:
+    """Batches, on disk where there is a path; opened again, it has what was complete.
+
+    Raises:
+        UserError: as `Lines`.
+    """
+
+    def __init__(self, path: Path | None, identity: Mapping[str, Any]) -> None:
+        self.batches: list[Batch] = []
+        self._lines = Lines(path, identity)
+        try:
+            for line in self._lines.found:
+                self._replay(line)
+        except (ValueError, TypeError, KeyError, IndexError):
+            self.close()
+            raise self._lines.damaged() from None
 
     def _replay(self, line: dict[str, Any]) -> None:
         if "order" in line:
@@ -96,7 +130,7 @@ class Journal:
         """Starts a batch."""
         batch = Batch(order=tuple(order), wanted=wanted)
         self.batches.append(batch)
-        self._write({"order": batch.order, "wanted": wanted})
+        self._lines.write({"order": batch.order, "wanted": wanted})
         return batch
 
     def add(self, found: Round, seconds: float) -> None:
@@ -107,19 +141,7 @@ class Journal:
             line["kernels"] = found.kernels
         batch.rounds.append(found)
         batch.seconds = seconds
-        self._write(line)
-
-    def _write(self, line: Mapping[str, Any]) -> None:
-        if self._file is None:
-            return
-        try:
-            data = f"{json.dumps(line)}\n".encode()
-            while data:
-                data = data[self._file.write(data) :]
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise UserError(f"Cannot write {str(self._path)!r}: {error.strerror}.") from None
+        self._lines.write(line)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._lines.close()

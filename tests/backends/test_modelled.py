@@ -2,13 +2,14 @@
 
 import shutil
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
 from sparsenas.backends import modelled
 from sparsenas.backends.modelled import CORES, FIGURES, modelled_table
 from sparsenas.bench.cross import repository
-from sparsenas.bench.emulated import find_model
+from sparsenas.bench.emulated import Model, find_model
 from sparsenas.cli.lookup import find_space
 from sparsenas.errors import UserError
 from sparsenas.latency.devices import check_measured_here
@@ -70,3 +71,61 @@ def test_table_is_modelled_and_every_time_an_interval(tmp_path, monkeypatch):
     assert set(found.how["calibration"]["figures"]) == {figure.name for figure in figures}
     with pytest.raises(UserError, match="is modelled, but finalists are measured here"):
         check_measured_here(found)
+
+
+class CountingOnPaper:
+    """Counts a run of a model file as many blocks as it has bytes, and remembers which it was asked for."""
+
+    image = ()
+    asked: ClassVar[list[int]] = []
+    most = 100
+
+    def __init__(self, folder):
+        pass
+
+    def count_model(self, data):
+        self.asked.append(len(data))
+        if len(self.asked) > self.most:
+            raise KeyboardInterrupt
+        return "kernel", {(0, 1): len(data)}
+
+
+class OneCycle:
+    def __init__(self, model, image):
+        pass
+
+    def cycles(self, blocks):
+        return dict.fromkeys(modelled._LLVM, float(sum(blocks.values())))
+
+
+def test_counting_that_was_interrupted_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(modelled, "find_model", lambda: Model("mca", "mc", 19))
+    monkeypatch.setattr(modelled, "Emulator", CountingOnPaper)
+    monkeypatch.setattr(modelled, "CycleModel", OneCycle)
+    monkeypatch.setattr(modelled.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(CountingOnPaper, "asked", [])
+    monkeypatch.setattr(CountingOnPaper, "most", 3)
+    space = find_space("tiny")
+    monkeypatch.setattr(modelled.Figure, "layers", space.layers(space.smallest))
+    settings = {"figures": [replace(figure, ms=1.0) for figure in FIGURES[:2]]}
+    journal = tmp_path / "a55.json.part"
+    with pytest.raises(KeyboardInterrupt):
+        modelled_table("modelled:cortex-a55", DESIGN, journal=journal, **settings)
+    assert len(journal.read_text().splitlines()) == 1 + 3
+    monkeypatch.setattr(CountingOnPaper, "asked", [])
+    found = modelled_table("modelled:cortex-a55", DESIGN, journal=journal, **settings)
+    # The same counts serve another core.
+    other = modelled_table("modelled:cortex-a76", DESIGN, journal=journal, **settings)
+    assert len(CountingOnPaper.asked) == len(LAYERS) + 2 - 3
+    assert [one.layer for one in other.layers] == [one.layer for one in found.layers]
+    monkeypatch.setattr(CountingOnPaper, "most", 100)
+    fresh = modelled_table("modelled:cortex-a55", DESIGN, **settings)
+    assert fresh.layers == found.layers
+
+    monkeypatch.setattr(modelled, "find_model", lambda: Model("mca", "mc", 20))
+    with pytest.raises(UserError, match="belongs to another measurement: core_models is 19 there, 20 here"):
+        modelled_table("modelled:cortex-a55", DESIGN, journal=journal, **settings)
+    monkeypatch.setattr(modelled, "find_model", lambda: Model("mca", "mc", 19))
+    journal.write_text("\n".join([*journal.read_text().splitlines()[:2], '{"kernel": "x"}', ""]))
+    with pytest.raises(UserError, match="is damaged; delete it"):
+        modelled_table("modelled:cortex-a55", DESIGN, journal=journal, **settings)

@@ -36,6 +36,8 @@ struct ConvHwcArgs {
   float* out;           // [D, out_stride]
   float* scratch;       // ConvHwcScratchFloats(...), 64-byte aligned, anything in it.
   ActivationArgs activation;
+  // Of so many shares of the output's rows this call computes one: threads take one each.
+  size_t share = 0, shares = 1;
 };
 
 struct ConvHwcWeights {

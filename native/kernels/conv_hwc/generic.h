@@ -65,10 +65,10 @@ inline void CopyEvery(const float* in, size_t step, size_t count, float* out) {
 }
 
 // One tile: output channels [d, d + kRows), output pixels from x in row y. `rows` of the kRows are
-// real; the others are computed from zero weights and not stored.
+// real; the others are computed from zero weights and not stored. Pixels from `end` on are not ours.
 template <class V, size_t kKernel, size_t kRows, size_t kVectors>
 inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, size_t y, size_t x,
-                        size_t d, size_t rows) {
+                        size_t end, size_t d, size_t rows) {
   V sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (size_t i = 0; i < kRows; ++i) {
@@ -104,9 +104,9 @@ inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, 
   const size_t width = WindowsAlong(args.width, kKernel, args.stride, args.padding);
   const size_t p = y * width + x;
   // Rows go downwards: what this writes beyond the row is written again, unless it would land
-  // outside the plane.
+  // outside the plane, or on rows of another thread.
   constexpr size_t kWidth = kVectors * V::kLanes;
-  const bool inside = p + kWidth <= args.out_stride;
+  const bool inside = p + kWidth <= end;
   float* out = args.out + d * args.out_stride + p;
   alignas(kAlignment) float tile[kRows * kWidth];
   float* to = inside ? out : tile;
@@ -123,11 +123,11 @@ inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, 
 
 template <class V, size_t kKernel, size_t kVectors>
 inline void ConvHwcPixels(const ConvHwcArgs& args, const ConvHwcScratch& scratch, size_t y,
-                          size_t x) {
+                          size_t x, size_t end) {
   constexpr size_t kRows = kConvHwcRows<V>;
   for (size_t d = 0; d < args.out_channels; d += kRows) {
     const size_t rows = args.out_channels - d < kRows ? args.out_channels - d : kRows;
-    ConvHwcTile<V, kKernel, kRows, kVectors>(args, scratch, y, x, d, rows);
+    ConvHwcTile<V, kKernel, kRows, kVectors>(args, scratch, y, x, end, d, rows);
   }
 }
 
@@ -139,11 +139,15 @@ inline void ConvHwcSized(const ConvHwcArgs& args) {
   const size_t vectors = (out_width + V::kLanes - 1) / V::kLanes;
   const size_t tiles = TileCount(vectors, kConvHwcVectors);
   const ptrdiff_t padding = static_cast<ptrdiff_t>(args.padding);
-  ptrdiff_t split = -padding;  // The next row of the image to take apart.
+  const size_t first = TileStart(out_height, args.shares, args.share);
+  const size_t last = TileStart(out_height, args.shares, args.share + 1);
+  const size_t end = last == out_height ? args.out_stride : last * out_width;
+  // The next row of the image to take apart.
+  ptrdiff_t split = static_cast<ptrdiff_t>(first * args.stride) - padding;
   const Finish<V> finish(args.activation);
-  for (size_t y = 0; y < out_height; ++y) {
+  for (size_t y = first; y < last; ++y) {
     // With a stride longer than the kernel some rows would not be needed, but take their turn.
-    for (const ptrdiff_t end = y * args.stride + kKernel - padding; split < end; ++split)
+    for (const ptrdiff_t next = y * args.stride + kKernel - padding; split < next; ++split)
       SplitRow(args, scratch, split, args.scratch + scratch.Row<kKernel>(split));
     for (size_t tile = 0; tile < tiles; ++tile) {
       const size_t begin = TileStart(vectors, tiles, tile);
@@ -152,15 +156,15 @@ inline void ConvHwcSized(const ConvHwcArgs& args) {
         case 1:
           // There is no other vector then. Rows of four pixels are too few for code of their own.
           if constexpr (V::kLanes > 4) {
-            ConvHwcPixels<V, kKernel, 1>(args, scratch, y, x);
+            ConvHwcPixels<V, kKernel, 1>(args, scratch, y, x, end);
             break;
           }
           [[fallthrough]];
         case 2:
-          ConvHwcPixels<V, kKernel, 2>(args, scratch, y, x);
+          ConvHwcPixels<V, kKernel, 2>(args, scratch, y, x, end);
           break;
         default:
-          ConvHwcPixels<V, kKernel, 3>(args, scratch, y, x);
+          ConvHwcPixels<V, kKernel, 3>(args, scratch, y, x, end);
           break;
       }
     }

@@ -1,5 +1,7 @@
 #include "kernels/conv_hwc/conv_hwc.h"
 
+#include <algorithm>
+
 #include "kernels/tensor.h"
 #include "testing/check.h"
 #include "testing/guarded.h"
@@ -37,7 +39,10 @@ void TestShape(const Kernel<ConvHwcArgs>& kernel, size_t k, size_t in_channels, 
   args.out = out.data();
   args.scratch = scratch.data();
   args.activation = ActivationOf(activation);
-  kernel.run(args);
+  // In shares, from the last to the first: none touches the rows of another.
+  for (args.shares = 1 + random() % std::min(out_height, size_t{3}), args.share = args.shares;
+       args.share-- > 0;)
+    kernel.run(args);
 
   for (size_t d = 0; d < out_channels; ++d) {
     for (size_t y = 0; y < out_height; ++y) {
