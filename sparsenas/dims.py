@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sparsenas.errors import UserError
+
 
 @dataclass(frozen=True, eq=False)
 class Dim:
@@ -31,6 +33,10 @@ class Dim:
     @property
     def is_constant(self) -> bool:
         return not self.choices
+
+    def equals(self, other: "Dim") -> bool:
+        """Tells whether two values are the same in every architecture, and because of the same choices."""
+        return self.choices == other.choices and np.array_equal(self.values, other.values)
 
     def map(self, fn: Callable[[Any], Any]) -> "Dim":
         """Applies `fn` to every value."""
@@ -82,3 +88,18 @@ def tight(values: np.ndarray) -> np.ndarray:
     if kinds <= {int, float, np.int64, np.float64}:
         return values.astype(np.float64)
     return values
+
+
+def scaled(channels: int, width: float) -> int:
+    """Returns channels times a width multiplier, a multiple of 8 that is at most a tenth too small.
+
+    As MobileNet v2 and EfficientNet have it.
+
+    >>> [scaled(32, width) for width in (1.0, 0.75, 0.25, 1.4)]
+    [32, 24, 8, 48]
+    """
+    if width <= 0:
+        raise UserError(f"`width` must be above 0, found {width:g}.")
+    wanted = channels * width
+    rounded = max(8, int(wanted + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * wanted else rounded

@@ -129,6 +129,7 @@ class Layer:
             self.width,
             self.kernel,
             self.stride,
+            self.padding,
             self.activation,
             self.pattern.name,
             self.sparsity,
@@ -176,6 +177,7 @@ class Template:
 
     Attributes:
         kernel: the larger windows lie around the smaller ones; all have the same number of pixels out.
+        pad: as a layer has it.
         sparsity: values are `Sparsity` options.
         present: whether the layer exists at all.
         otherwise: position of the template whose output stands in where this one is absent; None where
@@ -191,6 +193,7 @@ class Template:
     width: int
     kernel: Dim = field(default_factory=lambda: constant(1))
     stride: int = 1
+    pad: int | None = None
     activation: str = "none"
     sparsity: Dim = field(default_factory=lambda: constant(DENSE))
     present: Dim = field(default_factory=lambda: constant(True))
@@ -215,6 +218,7 @@ class Template:
             width=self.width,
             kernel=self.kernel.at(arch),
             stride=self.stride,
+            pad=self.pad,
             activation=self.activation,
             pattern=sparsity.pattern,
             sparsity=sparsity.fraction,
@@ -373,6 +377,7 @@ class Space:
                 width=layer.width,
                 kernel=constant(layer.kernel),
                 stride=layer.stride,
+                pad=layer.pad,
                 activation=layer.activation,
                 sparsity=constant(DENSE if dense else sparsity[layer.name]),
             )
