@@ -1,8 +1,8 @@
 """AlexNet in one column (Krizhevsky, 2014, https://arxiv.org/abs/1404.5997).
 
 Widths of the convolutions and hidden layers, the second one's kernel, whether there is a fifth, and the zeros
-of all but the first and the last layer. Below 63 pixels a side the first convolution is 5x5 with a stride of 1,
-otherwise 11x11 with a stride of 4; for the three pools there must be 15.
+of all but the first and the last layer. Below 63 pixels a side the first convolution is 5x5 with a stride of
+1, otherwise 11x11 with a stride of 4; for the three pools there must be 15.
 """
 
 from sparsenas.blocks import EIGHTFOLD, connected_levels, kernel_levels, unstructured_levels

@@ -2,8 +2,8 @@
 squeezed and excited, with swish.
 
 Width and depth of seven stages around those of B0; kernel, expansion and the zeros of both 1x1 convolutions
-of every block. The first of the five strides are 1 until four pixels a side are left at the end: two of them for
-a side of 32.
+of every block. The first of the five strides are 1 until four pixels a side are left at the end: two of them
+for a side of 32.
 """
 
 import math

@@ -1,9 +1,9 @@
-"""ResNet of basic blocks (He et al., 2016, https://arxiv.org/abs/1512.03385), the family of ResNet-18 and -34.
+"""ResNet of basic blocks (He et al., 2016, https://arxiv.org/abs/1512.03385), the family of ResNet-18.
 
-Width and depth of four stages and the zeros of every 3x3 convolution. The residual joins the stem and the first
-stage, so that they share a width; those of later stages begin with a 1x1 convolution. The first of the five
-strides are 1 until four pixels a side are left at the end: for a side of 32 those of the stem, which then is
-3x3 without a pool.
+Width and depth of four stages and the zeros of every 3x3 convolution. A residual joins the stem and the first
+stage, so that they share a width; where later stages begin, a 1x1 convolution changes it. The first of the
+five strides are 1 until four pixels a side are left at the end: for a side of 32 those of the stem, which then
+is 3x3 without a pool.
 """
 
 from functools import partial
@@ -22,11 +22,11 @@ DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 def make(side: int) -> Space:
     """Returns the space for images of side x side pixels."""
     net = Builder("resnet", image=(side, side, 3), classes=1000)
-    *first, second, third, fourth = halvings(side, 5)
+    strides = halvings(side, 5)
     width = net.choice("stage1.width", [scaled(WIDTHS[0], m) for m in MULTIPLIERS])
-    x = residual_stem(net, width, first)
+    x = residual_stem(net, width, strides[:2])
     for i, (channels, most, stride) in enumerate(
-        zip(WIDTHS, DEPTHS["resnet34"], (1, second, third, fourth), strict=True), 1
+        zip(WIDTHS, DEPTHS["resnet34"], (1, *strides[2:]), strict=True), 1
     ):
         if i > 1:
             width = net.choice(f"stage{i}.width", [scaled(channels, m) for m in MULTIPLIERS])
@@ -48,7 +48,8 @@ def block(net: Builder, name: str, x: Tensor, width: Dim, *, stride: int = 1) ->
 
 
 def references() -> dict[str, dict[str, object]]:
-    """Returns the dense networks, and an eighth of the weights (Ma et al., 2020, https://arxiv.org/abs/1909.05073)."""
+    """Returns the dense networks, and one with an eighth of its weights (Ma et al., 2020,
+    https://arxiv.org/abs/1909.05073)."""
     found: dict[str, dict[str, object]] = {
         name: {f"stage{i}.depth": depth for i, depth in enumerate(depths, 1)}
         for name, depths in DEPTHS.items()

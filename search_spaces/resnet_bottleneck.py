@@ -1,8 +1,8 @@
 """ResNet of bottlenecks (He et al., 2016, https://arxiv.org/abs/1512.03385), the family of ResNet-50.
 
 Version 1.5, where the 3x3 convolution has the stride. Width and depth of four stages and the zeros of every
-convolution but the first; a stage gives out four times its width. The first of the five strides are 1 until four
-pixels a side are left at the end: for a side of 32 those of the stem, which then is 3x3 without a pool.
+convolution but the first; a stage gives out four times its width. The first of the five strides are 1 until
+four pixels a side are left at the end: for a side of 32 those of the stem, which then is 3x3 without a pool.
 """
 
 from functools import partial
@@ -31,11 +31,9 @@ EXPANSION = 4
 def make(side: int) -> Space:
     """Returns the space for images of side x side pixels."""
     net = Builder("resnet_bottleneck", image=(side, side, 3), classes=1000)
-    *first, second, third, fourth = halvings(side, 5)
-    x = residual_stem(net, net.choice("stem.width", [scaled(64, m) for m in MULTIPLIERS]), first)
-    for i, (channels, most, stride) in enumerate(
-        zip(WIDTHS, DEPTHS, (1, second, third, fourth), strict=True), 1
-    ):
+    strides = halvings(side, 5)
+    x = residual_stem(net, net.choice("stem.width", [scaled(64, m) for m in MULTIPLIERS]), strides[:2])
+    for i, (channels, most, stride) in enumerate(zip(WIDTHS, DEPTHS, (1, *strides[2:]), strict=True), 1):
         width = net.choice(f"stage{i}.width", [scaled(channels, m) for m in MULTIPLIERS])
         depth = net.choice(f"stage{i}.depth", range(1, most + 1))
         x = block(net, f"stage{i}.block1", x, width, stride=stride)
@@ -61,8 +59,8 @@ def block(net: Builder, name: str, x: Tensor, width: Dim, *, stride: int = 1) ->
 
 
 def pattern() -> dict[str, object]:
-    """Returns an eighth of the weights: kernel patterns (Ma et al., 2020, https://arxiv.org/abs/1909.05073), and
-    the 1x1 convolutions unstructured."""
+    """Returns an eighth of the weights, in kernel patterns (Ma et al., 2020,
+    https://arxiv.org/abs/1909.05073), of 1x1 convolutions unstructured."""
     options: dict[str, object] = {}
     for i, most in enumerate(DEPTHS, 1):
         options[f"stage{i}.block1.shortcut.sparsity"] = Sparse(EIGHTFOLD)

@@ -1,7 +1,7 @@
 """VGG (Simonyan and Zisserman, 2015, https://arxiv.org/abs/1409.1556): stages of 3x3 convolutions and a pool.
 
-Width and depth of five stages, width of the two hidden layers, the zeros of all but the first and the last layer.
-The first pools are left out for sides below 32, so that a pixel is left.
+Width and depth of five stages, width of the two hidden layers, the zeros of all but the first and the last
+layer. Of a side of 32 the five pools leave a pixel; below, the first ones are left out.
 """
 
 from functools import partial
@@ -50,7 +50,8 @@ def conv(net: Builder, name: str, x: Tensor, width: Dim) -> Tensor:
 
 
 def references() -> dict[str, dict[str, object]]:
-    """Returns the dense networks, and an eighth of the weights (Ma et al., 2020, https://arxiv.org/abs/1909.05073)."""
+    """Returns the dense networks, and one with an eighth of its weights (Ma et al., 2020,
+    https://arxiv.org/abs/1909.05073)."""
     found: dict[str, dict[str, object]] = {
         name: {f"stage{i}.depth": depth for i, depth in enumerate(depths, 1)}
         for name, depths in DEPTHS.items()
