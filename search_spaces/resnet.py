@@ -2,8 +2,8 @@
 
 Width and depth of four stages and the zeros of every 3x3 convolution. A residual joins the stem and the first
 stage, so that they share a width; where later stages begin, a 1x1 convolution changes it. The first of the
-five strides are 1 until four pixels a side are left at the end: for a side of 32 those of the stem, which then
-is 3x3 without a pool.
+five strides are 1 until four pixels a side are left at the end: for a side of 32 those of the stem, which
+then is 3x3 without a pool.
 """
 
 from functools import partial

@@ -157,7 +157,7 @@ def mobile_stage(
 
 
 def residual_stem(net: Builder, width: Dim | int, strides: Sequence[int]) -> Tensor:
-    """Adds the first layers of a ResNet: 7x7 and a pool, or where these do not halve the image 3x3 and none."""
+    """Adds the first layers of a ResNet: 7x7 and a pool, or 3x3 and none where the image is not halved."""
     first, second = strides
     kernel = 7 if first == 2 else 3
     x = net.conv_hwc("stem", net.image, width, kernel=kernel, stride=first, activation="relu")

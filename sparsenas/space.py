@@ -279,8 +279,8 @@ class Space:
             known = self.choices[names.index(name)].options
             if option not in known:
                 raise UserError(
-                    f"Choice {name!r} of space {self.name!r} has no option {_plain(option)}; there are: "
-                    f"{', '.join(str(_plain(one)) for one in known)}."
+                    f"Choice {name!r} of space {self.name!r} has no option {plain(option)}; there are: "
+                    f"{', '.join(str(plain(one)) for one in known)}."
                 )
             arch[names.index(name)] = known.index(option)
         return self.canonical(arch)
@@ -347,7 +347,7 @@ class Space:
         """Returns the chosen option of every choice that matters, by name."""
         used = set(self.used_choices(arch))
         return {
-            choice.name: _plain(choice.options[arch[i]]) for i, choice in enumerate(self.choices) if i in used
+            choice.name: plain(choice.options[arch[i]]) for i, choice in enumerate(self.choices) if i in used
         }
 
     def layers(self, arch: Arch) -> tuple[Layer, ...]:
@@ -448,7 +448,7 @@ def _is_sparsity(choice: Choice) -> bool:
     return all(hasattr(option, "fraction") for option in choice.options)
 
 
-def _plain(option: Any) -> Any:
+def plain(option: Any) -> Any:
     """Returns an option as JSON can hold it."""
     if hasattr(option, "fraction"):
         return option.pattern.name if option.fraction == 0 else f"{option.pattern.name} {option.fraction:g}"

@@ -19,7 +19,7 @@ LAYERS = (
     {"blocks", "networks", "nn", "strategies"},
     {"export"},
     {"supernet", "latency"},
-    {"reward", "train", "trials", "checkpoint"},
+    {"reward", "train", "trials", "checkpoint", "survey"},
     {"candidates"},
     {"search", "report", "serve"},
     {"bench"},
