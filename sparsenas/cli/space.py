@@ -58,7 +58,7 @@ def main(args: list[str]) -> None:
     for part in _texts(space, found):
         terminal.print(part, markup=False)
     if options.json:
-        files.write(options.json, json.dumps(found, indent=1) + "\n")
+        files.write(options.json, json.dumps(found, indent=1, default=str) + "\n")
         terminal.print(f"Wrote {options.json}", markup=False)
     if options.svg:
         files.write(options.svg, space_svg(space, arch))
@@ -199,7 +199,7 @@ def _texts(space: Space, found: Mapping[str, Any]) -> list[Any]:
 
 
 def _choice_rows(space: Space) -> list[tuple[str, str, str]]:
-    """Returns a row for all choices whose names differ in their numbers alone and that have the same options."""
+    """Returns a row for choices with the same options whose names differ in their numbers alone."""
     groups: dict[tuple[str, tuple], int] = {}
     for choice in space.choices:
         key = (re.sub(r"\d+", "*", choice.name), choice.options)
