@@ -233,7 +233,7 @@ def _draw_card(card: _Card, x: float, top: float) -> tuple[str, float]:
     rows, end = _draw_rows(card.rows, x + _PAD, top + 28, _CARD - 2 * _PAD)
     end += 6
     return (
-        f"<g{' class="absent"' if card.absent else ''}>"
+        f'<g class="{"absent" if card.absent else "present"}">'
         f'<rect class="card{" optional" if card.optional else ""}" x="{x}" y="{top}" width="{_CARD}" '
         f'height="{end - top:.0f}" rx="7"/>'
         f'<text class="name" x="{x + _PAD}" y="{top + 20}">{escape(card.name)}</text>{rows}</g>'
