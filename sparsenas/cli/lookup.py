@@ -64,7 +64,7 @@ def find_arch(space: Space, given: str) -> Arch:
     named = {"largest": space.largest, "smallest": space.smallest, **space.references}
     if given in named:
         return named[given]
-    if not given.replace("-", "").isdecimal():
+    if given.strip("-0123456789"):
         raise UserError(
             f"No architecture of space {space.name!r} is named {given!r}. There are: {', '.join(named)}; "
             "or give option indices joined by '-'."
