@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import pytest
 
