@@ -305,7 +305,7 @@ class Builder:
                 f"must have a stride of at least 1, and a pad from 0 up for one kernel only; found stride "
                 f"{stride}, pad {pad}, kernel {kernel.values.reshape(-1).tolist()}",
             )
-        for zeros in sparsity.values.flat:
+        for zeros in sparsity.values.reshape(-1).tolist():
             if not isinstance(zeros, Sparsity):
                 raise self._wrong(name, f"must have a sparsity of DENSE or Sparse(...), found {zeros!r}")
             for side in kernel.values.flat:

@@ -46,7 +46,6 @@ SAME = {
 PUBLISHED = {
     ("mobilenet_v1", "1.0"): (569e6, 4.2e6, 224),
     ("mobilenet_v2", "1.0"): (300e6, 3.5e6, 224),
-    ("mobilenet_v2", "1.4"): (585e6, 6.9e6, 224),
     ("efficientnet", "efficientnet_b0"): (390e6, 5.3e6, 224),
     ("efficientnet", "efficientnet_b1"): (700e6, 7.8e6, 240),
     ("resnet", "resnet18"): (1.8e9, 11.7e6, 224),

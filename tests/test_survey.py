@@ -17,9 +17,7 @@ def small():
     x = net.conv_hwc("stem", net.image, width, stride=2)
     for i in (2, 3):
         kernel = net.choice(f"kernel{i}", (1, 3))
-        x = net.optional(
-            depth >= i, x, lambda x, i=i, kernel=kernel: net.depthwise(f"b{i}", x, kernel=kernel)
-        )
+        x = net.optional(depth >= i, x, partial(net.depthwise, f"filter{i}", kernel=kernel))
     x = net.conv1x1("mix", x, 16, sparsity=net.choice("zeros", (DENSE, Sparse(0.8))))
     return net.classify(x)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.table import Table
 
 from sparsenas import files, survey
 from sparsenas.cli.lookup import find_arch, find_space
@@ -170,7 +171,7 @@ def _texts(space: Space, found: Mapping[str, Any]) -> list[Any]:
         f"{space.name}: images of {height} x {width} x {channels}, {space.classes} classes; "
         f"{len(space.choices)} choices, {_count(found['architectures'])} different networks in "
         f"{_count(space.size)} combinations.",
-        table("Choices", ("choice", "how many", "options"), _choice_rows(space)),
+        _choice_table(space),
         table("Smallest and largest", ("", "least", "most"), _range_rows(found)),
         *_extremes(found),
     ]
@@ -198,23 +199,35 @@ def _texts(space: Space, found: Mapping[str, Any]) -> list[Any]:
     return parts
 
 
-def _choice_rows(space: Space) -> list[tuple[str, str, str]]:
+def _choice_table(space: Space) -> Table:
     """Returns a row for choices with the same options whose names differ in their numbers alone."""
-    groups: dict[tuple[str, tuple], int] = {}
+    groups: dict[tuple[str, tuple], list[str]] = {}
     for choice in space.choices:
-        key = (re.sub(r"\d+", "*", choice.name), choice.options)
-        groups[key] = groups.get(key, 0) + 1
-    first = {
-        (re.sub(r"\d+", "*", choice.name), choice.options): choice.name for choice in reversed(space.choices)
-    }
-    return [
-        (
-            first[key] if count == 1 else key[0],
-            str(count),
-            ", ".join(str(plain(option)) for option in key[1]),
-        )
-        for key, count in groups.items()
+        groups.setdefault((re.sub(r"\d+", "*", choice.name), choice.options), []).append(choice.name)
+    rows = [
+        (names[0] if len(names) == 1 else pattern, str(len(names)), _options(options))
+        for (pattern, options), names in groups.items()
     ]
+    drawn = table("Choices", ("choice", "how many", "options"), rows)
+    drawn.columns[-1].justify = "left"
+    return drawn
+
+
+def _options(options: Sequence[Any]) -> str:
+    """Returns options for people, fractions of zeros by their pattern.
+
+    >>> from sparsenas.sparsity.patterns import DENSE, Block, Sparse
+    >>> _options((8, 16)), _options((DENSE, Sparse(0.8), Sparse(0.8, Block(2)), Sparse(0.9)))
+    ('8, 16', 'dense, unstructured 0.8 0.9, block2 0.8')
+    """
+    if not all(hasattr(option, "fraction") for option in options):
+        return ", ".join(str(plain(option)) for option in options)
+    patterns: dict[str, list[str]] = {}
+    for option in options:
+        patterns.setdefault(option.pattern.name, [])
+        if option.fraction:
+            patterns[option.pattern.name].append(f"{option.fraction:.3g}")
+    return ", ".join(" ".join([name, *fractions]) for name, fractions in patterns.items())
 
 
 _LABELS = {"macs": "MACs", "parameters": "parameters", "latency_ms": "latency"}

@@ -11,22 +11,24 @@ from html import escape
 from pathlib import Path
 
 from sparsenas.report.charts import COLORS_CSS, TIMES
-from sparsenas.space import Arch, Space, Template, plain
+from sparsenas.space import POOLS, Arch, Space, Template, plain
 
 CSS = Path(__file__).with_name("space.css").read_text(encoding="utf-8")
 
 _WIDTH, _MARGIN, _SIDE = 980, 24, 190
 _CARD, _GAP, _COLUMNS = 240, 12, 3
 _LINE, _CHIP, _PAD = 20, 17, 10
-_LETTER = 6.7
+# Pixels of a usual letter, and of a wide one.
+_LETTER, _WIDE = 6.7, 7.2
 
 _PATTERNS = {
     "dense": ("dense", "dense"), "unstructured": ("unstructured", "unstructured"),
     "block2": ("block2", "2x1"), "block4": ("block4", "4x1"), "2:4": ("two-four", "2:4"),
     "pattern": ("pattern", "kernel patterns"),
 }  # fmt: skip
-_CONVOLUTIONS = ("conv", "conv_hwc", "conv1x1")
-_WIDENING = (*_CONVOLUTIONS, "fully_connected")
+_WIDENING = ("conv", "conv_hwc", "conv1x1", "fully_connected")
+# Operators whose windows are worth a word.
+_WINDOWS = ("conv", "conv_hwc", "conv1x1", "depthwise", *POOLS)
 
 
 @dataclass(frozen=True)
@@ -151,27 +153,28 @@ def _card(
     for template in templates:
         own = [_choice_row(space, arch, c, template.name) for c in of_choice.get((template.name,), ())]
         zeros = [row for row in own if row.label == "sparsity"]
-        title = _title(template, name)
+        title = _title(template)
         # Zeros need no name: they have colours.
         rows.append(_Row(title, zeros[0].options if zeros else ()))
         rows += [row for row in own if row.label != "sparsity"]
     return _Card(
         name=name,
-        rows=tuple(rows[1:] if rows[0] == _Row(name) else rows),
+        rows=tuple(row for row in rows if row != _Row("")),
         optional=all(not template.present.is_constant for template in templates),
         absent=arch is not None and not any(template.present.at(arch) for template in templates),
     )
 
 
-def _title(template: Template, card: str) -> str:
+def _title(template: Template) -> str:
     """Returns a layer's name without those of its stage and card, and what is no choice."""
-    parts = template.name.split(".")
-    title = ".".join(parts[2:]) or card
-    if template.op in _CONVOLUTIONS and template.kernel.is_constant:
-        title += f" {template.kernel.max}{TIMES}{template.kernel.max}"
+    words = [".".join(template.name.split(".")[2:])]
+    if template.op in _WINDOWS and template.kernel.is_constant:
+        words.append(f"{template.kernel.max}{TIMES}{template.kernel.max}")
     if template.op in _WIDENING and template.c_out.is_constant:
-        title += f" to {template.c_out.max}"
-    return title if template.stride == 1 else f"{title} /{template.stride}"
+        words.append(f"to {template.c_out.max}")
+    if template.stride > 1:
+        words.append(f"/{template.stride}")
+    return " ".join(filter(None, words))
 
 
 def _choice_row(space: Space, arch: Arch | None, choice: int, prefix: str) -> _Row:
@@ -245,7 +248,7 @@ def _draw_rows(rows: Sequence[_Row], x: float, top: float, width: float) -> tupl
     parts, y = [], top
     for row in rows:
         needed = sum(_chip_width(option) + 3 for option in row.options)
-        start = x + len(row.label) * _LETTER + 8
+        start = x + (len(row.label) * _WIDE + 6 if row.label else 0)
         parts.append(f'<text x="{x}" y="{y + 13}">{escape(row.label)}</text>')
         if row.options and start + needed > x + width:
             y, start = y + _LINE, x
