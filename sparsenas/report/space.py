@@ -215,9 +215,10 @@ def _draw_band(band: _Band, top: float) -> tuple[str, float]:
     """Returns what a stage looks like, and where it ends."""
     parts = [
         f'<path class="band" d="M{_MARGIN} {top}H{_WIDTH - _MARGIN}"/>',
-        f'<text class="name" x="{_MARGIN}" y="{top + 24}">{escape(band.name)}</text>',
         f'<text x="{_MARGIN + _SIDE - 16}" y="{top + 24}" text-anchor="end">to {band.pixels}</text>',
     ]
+    if band.name:
+        parts.append(f'<text class="name" x="{_MARGIN}" y="{top + 24}">{escape(band.name)}</text>')
     drawn, left_end = _draw_rows(band.rows, _MARGIN, top + 32, _SIDE - 16)
     parts.append(drawn)
     y = top + _PAD
@@ -249,7 +250,8 @@ def _draw_rows(rows: Sequence[_Row], x: float, top: float, width: float) -> tupl
     for row in rows:
         needed = sum(_chip_width(option) + 3 for option in row.options)
         start = x + (len(row.label) * _WIDE + 6 if row.label else 0)
-        parts.append(f'<text x="{x}" y="{y + 13}">{escape(row.label)}</text>')
+        if row.label:
+            parts.append(f'<text x="{x}" y="{y + 13}">{escape(row.label)}</text>')
         if row.options and start + needed > x + width:
             y, start = y + _LINE, x
         at = start
@@ -276,9 +278,10 @@ def _chip(option: _Option, x: float, y: float) -> str:
 
 
 def _key(space: Space) -> str:
-    """Draws what the colours mean, of the patterns that the space has."""
-    found = {s.pattern.name for template in space.templates for s in template.sparsity.values.flat}
-    if found <= {"dense"}:
+    """Draws what the colours mean, of the patterns that there are to choose."""
+    options = [option for choice in space.choices for option in choice.options]
+    found = {option.pattern.name for option in options if hasattr(option, "fraction")}
+    if not found:
         return ""
     parts, x = [f'<text x="{_MARGIN}" y="60">% zeros:</text>'], _MARGIN + 62.0
     for name, (kind, text) in _PATTERNS.items():
