@@ -1,12 +1,13 @@
 """Writes search spaces down, layer by layer."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sparsenas.dims import Dim, constant, tight
+from sparsenas.dims import MOST_JOINT, Dim, constant, tight
 from sparsenas.errors import UserError
 from sparsenas.space import (
     ACTIVATIONS,
@@ -66,6 +67,11 @@ class Builder:
         options = tuple(options)
         if not options:
             raise UserError(f"Choice {name!r} of space {self._name!r} has no options; give at least one.")
+        if any(option in options[:i] for i, option in enumerate(options)):
+            raise UserError(
+                f"Choice {name!r} of space {self._name!r} has an option twice: "
+                f"{', '.join(map(str, options))}; leave one out."
+            )
         if any(choice.name == name for choice in self._choices):
             raise UserError(f"Space {self._name!r} has two choices named {name!r}; rename one.")
         self._choices.append(Choice(name, options))
@@ -275,6 +281,13 @@ class Builder:
             sparsity=sparsity,
             present=self._present,
         )
+        joint = math.prod(len(self._choices[c].options) for c in template.choices)
+        if joint > MOST_JOINT:
+            raise self._wrong(
+                name,
+                f"depends on {len(template.choices)} choices, {joint:,} combinations that are tabulated; "
+                f"at most {MOST_JOINT:,}, let layers share some",
+            )
         self._templates.append(template)
         return Tensor(len(self._templates) - 1, c_out, *sides)
 

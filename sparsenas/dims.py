@@ -1,5 +1,6 @@
 """Numbers of a search space that its choices decide."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from sparsenas.errors import UserError
+
+MOST_JOINT = 1 << 16
+"""Joint options of the choices that one number, or one layer, may depend on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,11 @@ def combine(fn: Callable[..., Any], *dims: Any) -> Dim:
     dims = tuple(dim if isinstance(dim, Dim) else constant(dim) for dim in dims)
     choices = tuple(sorted({choice for dim in dims for choice in dim.choices}))
     sizes = {c: n for dim in dims for c, n in zip(dim.choices, dim.values.shape, strict=True)}
+    if math.prod(sizes.values()) > MOST_JOINT:
+        raise UserError(
+            f"A number depends on {len(sizes)} choices, {math.prod(sizes.values()):,} combinations that are "
+            f"tabulated; at most {MOST_JOINT:,}, let layers share some."
+        )
     values = np.empty([sizes[c] for c in choices], object)
     for index in np.ndindex(values.shape):
         option = dict(zip(choices, index, strict=True))

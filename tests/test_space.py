@@ -171,6 +171,8 @@ def test_builder_says_what_is_wrong():
         net.choice("width", (1,))
     with pytest.raises(UserError, match="'empty'.*no options"):
         net.choice("empty", ())
+    with pytest.raises(UserError, match="'twice' .* has an option twice: 8, 16, 8; leave one out"):
+        net.choice("twice", (8, 16, 8))
     with pytest.raises(UserError, match="two layers named 'stem'"):
         net.conv1x1("stem", x, 8)
     with pytest.raises(UserError, match="no activation named 'gelu'"):
@@ -213,6 +215,17 @@ def test_builder_says_what_is_wrong():
         Builder("none", image=(8, 0, 3), classes=10)
     with pytest.raises(UserError, match="must keep its input's shape"):
         net.optional(net.choice("on", (False, True)), x, lambda x: net.depthwise("half", x, stride=2))
+
+
+def test_what_is_too_much_to_tabulate_is_refused():
+    net = Builder("many", image=(8, 8, 3), classes=10)
+    many = [net.choice(f"choice{i}", range(1, 17)) for i in range(5)]
+    some = combine(lambda *values: sum(values), *many[:4])
+    with pytest.raises(UserError, match="depends on 5 choices, 1,048,576 combinations .* at most 65,536"):
+        combine(max, some, many[4])
+    x = net.conv_hwc("stem", net.image, some)
+    with pytest.raises(UserError, match="Layer 'mix' .* depends on 5 choices, 1,048,576 combinations"):
+        net.conv1x1("mix", x, many[4])
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])

@@ -4,8 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from sparsenas.__main__ import main
 from sparsenas.cli.lookup import find_arch, find_space
 from sparsenas.errors import UserError
+from sparsenas.latency.model import LatencyModel
+from sparsenas.latency.table import save
+from tests.latency.made_up import table_of_mobilenets
 
 GOOD = """
 from __future__ import annotations
@@ -157,3 +161,34 @@ def test_architectures_by_name_or_number(write):
     ):
         with pytest.raises(UserError, match=says.replace("[", r"\[")):
             find_arch(space, given)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["space", "mine.py"],
+        ["search", "--space", "mine.py"],
+        ["latency", "--space", "mine.py", "--device", "table.json"],
+        ["measure", "--space", "mine.py", "--out", "x.json"],
+    ],
+    ids=lambda args: args[0],
+)
+def test_every_command_takes_a_file_and_says_what_is_wrong_with_it(write, tmp_path, capsys, args):
+    save(table_of_mobilenets(2), tmp_path / "table.json")
+    write(START + "net.choice('width', ())")
+    assert main(args) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("sparsenas: error: The space mine.py, line 4: Choice 'width' of space 'mine'")
+    assert error.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "table.json"}
+
+
+def test_latency_of_a_users_space_at_a_side(write, tmp_path, capsys):
+    save(table_of_mobilenets(), tmp_path / "table.json")
+    name = write(GOOD)
+    layers = find_space(name, 48).layers((1, 0))
+    for arch in ("wide", "1-0"):
+        args = ["--space", name, "--side", "48", arch, "--device", "table.json"]
+        assert main(["latency", *args]) == 0
+        ms = LatencyModel.load("table.json").predict(layers)
+        assert f"Predicted {ms:.4f} ms" in capsys.readouterr().out
