@@ -203,7 +203,7 @@ class Builder:
         if not isinstance(present, Dim) or present.values.dtype != bool:
             raise UserError(
                 f"An optional block of space {self._name!r} is there where something is true, such as "
-                "`depth >= 2`; found numbers."
+                f"`depth >= 2`; found {present.values.tolist() if isinstance(present, Dim) else present!r}."
             )
         self._present = present
         y = block(x)

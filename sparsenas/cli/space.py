@@ -16,7 +16,7 @@ from sparsenas.cli.parse import parse
 from sparsenas.cli.show import console, table
 from sparsenas.errors import UserError
 from sparsenas.latency.layer_text import describe
-from sparsenas.latency.library import LOCAL, local_table_path
+from sparsenas.latency.library import LOCAL
 from sparsenas.latency.model import LatencyModel
 from sparsenas.report.space import space_svg
 from sparsenas.space import Arch, Space, plain
@@ -53,8 +53,7 @@ def main(args: list[str]) -> None:
     _check(options)
     space = find_space(options.space, options.side)
     arch = _arch(space, options)
-    model = _model(options.device)
-    found = _survey(space, model, arch, strict=options.device is not None)
+    found = _survey(space, options.device, arch)
     terminal = console()
     for part in _texts(space, found):
         terminal.print(part, markup=False)
@@ -86,18 +85,11 @@ def _arch(space: Space, options: Options) -> Arch | None:
     return None if options.arch is None else find_arch(space, options.arch)
 
 
-def _model(device: str | None) -> LatencyModel | None:
-    if device is None:
-        return LatencyModel.load(LOCAL) if local_table_path().exists() else None
-    return LatencyModel.load(device)
-
-
-def _survey(space: Space, model: LatencyModel | None, arch: Arch | None, *, strict: bool) -> dict[str, Any]:
+def _survey(space: Space, device: str | None, arch: Arch | None) -> dict[str, Any]:
     """Returns all that is to say, as JSON has it.
 
-    Args:
-        strict: whether a table that does not reach the space is an error; otherwise its latencies are left
-            out, and "note" says why.
+    Where no device is named, this machine's table may be missing or not reach the space: then latencies are
+    left out, and "note" says why.
     """
     found: dict[str, Any] = {
         "space": space.name,
@@ -111,16 +103,21 @@ def _survey(space: Space, model: LatencyModel | None, arch: Arch | None, *, stri
         "architectures": survey.architectures(space),
     }
     ranges = {"macs": survey.macs(space), "parameters": survey.parameters(space)}
-    if model is not None:
-        try:
-            ranges["latency_ms"] = survey.range_of(space, model.tabulate(space))
-            found["device"] = {"name": model.device, "kind": model.table.kind}
-            outside = len(model.uncovered(space.layer_variants()))
-            found["device"] |= {"layers": len(space.layer_variants()), "extrapolated": outside}
-        except UserError as error:
-            if strict:
-                raise
-            found["note"], model = str(error), None
+    model = None
+    try:
+        model = LatencyModel.load(LOCAL if device is None else device)
+        ranges["latency_ms"] = survey.range_of(space, model.tabulate(space))
+        variants = space.layer_variants()
+        found["device"] = {
+            "name": model.device,
+            "kind": model.table.kind,
+            "layers": len(variants),
+            "extrapolated": len(model.uncovered(variants)),
+        }
+    except UserError as error:
+        if device is not None:
+            raise
+        found["note"], model = str(error), None
     found["ranges"] = {name: _as_json(space, found_range) for name, found_range in ranges.items()}
     found["references"] = {
         name: _network(space, reference, model) for name, reference in space.references.items()
@@ -182,10 +179,8 @@ def _texts(space: Space, found: Mapping[str, Any]) -> list[Any]:
             f"Latencies are predicted from the {device['kind']} table of {device['name']}; "
             f"{device['extrapolated']} of {device['layers']} kinds of layers lie outside of what it has."
         )
-    elif "note" in found:
-        parts.append(f"No latencies: {found['note']}")
     else:
-        parts.append("No latencies: this machine has no table yet; sparsenas measure makes one.")
+        parts.append(f"No latencies: {found['note']}")
     if found["references"]:
         columns = ("network", "MACs", "parameters", *(["latency"] if with_ms else []))
         rows = [(name, *_figures(one)) for name, one in found["references"].items()]

@@ -10,6 +10,7 @@ import pytest
 from sparsenas import survey
 from sparsenas.__main__ import main
 from sparsenas.cli.lookup import find_space, known_spaces
+from sparsenas.latency.library import local_table_path
 from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.table import save
 from sparsenas.report.space import space_svg
@@ -58,7 +59,19 @@ def test_choices_counts_and_extremes(home, capsys):
             assert arch in text
             assert survey.totals(TINY.layers(TINY.parse(arch)))[position] == found["ranges"][name][end]
     assert "latency_ms" not in found["ranges"]
-    assert "this machine has no table yet" in text
+    assert "No latencies: This machine has no latency table yet" in text
+
+
+def test_a_table_that_does_not_reach_is_no_error_where_none_was_named(home, capsys):
+    local_table_path().parent.mkdir(parents=True)
+    save(table_of_mobilenets(), local_table_path())
+    text, found = run(capsys, "alexnet", "--side", "32")
+    assert "No latencies: The latency table of device 'made-up' has no measurement of any max_pool" in text
+    assert found["ranges"].keys() == {"macs", "parameters"}
+    assert "latency_ms" not in found["references"]["alexnet"]
+    _, found = run(capsys, "mobilenet_v1", "--side", "32")
+    assert found["references"]["1.0"]["latency_ms"] <= found["ranges"]["latency_ms"]["most"]
+    assert found["device"]["extrapolated"] > 0
 
 
 def test_latencies_are_those_of_a_table(home, capsys):
