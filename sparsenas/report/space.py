@@ -5,6 +5,7 @@ Where a choice is drawn says its name: `stage1.width` belongs to the layers that
 first layer that depends on it.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -87,22 +88,13 @@ def space_svg(space: Space, arch: Arch | None = None) -> str:
 def _bands(space: Space, arch: Arch | None) -> Iterator[_Band]:
     places = _places(space)
     of_choice = _choices_by_place(space, places)
-    bands: dict[str, list[int]] = {}
-    previous, key = None, ""
-    for i, (stage, _) in enumerate(places):
-        # A stage without a name may come again.
-        if stage != previous:
-            key = f"{i} {stage}"
-        bands.setdefault(key, []).append(i)
-        previous = stage
-    for members in bands.values():
-        stage = places[members[0]][0]
-        last = space.templates[members[-1]].layer([0] * len(space.choices), ())
+    for stage, members in itertools.groupby(range(len(places)), lambda i: places[i][0]):
         cards: dict[str, list[Template]] = {}
         for i in members:
             cards.setdefault(places[i][1], []).append(space.templates[i])
-        drawn = [_card(space, arch, stage, name, found, of_choice) for name, found in cards.items()]
-        rows = [_choice_row(space, arch, c, stage) for c in of_choice.get((stage, ""), ())] if stage else []
+        drawn = [_card(space, arch, stage, name, layers, of_choice) for name, layers in cards.items()]
+        rows = [_choice_row(space, arch, c, stage) for c in of_choice.pop((stage, ""), ())]
+        last = space.templates[i].layer(space.smallest, ())
         pixels = f"{last.out_height} {TIMES} {last.out_width}"
         yield _Band(stage, pixels, tuple(rows), tuple(_joined(drawn)))
 
