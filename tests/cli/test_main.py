@@ -86,6 +86,7 @@ def test_unknown_names_list_the_known_ones(home, capsys):
 
 def test_settings_that_mean_nothing_are_refused(home, capsys):
     assert "`trials` must be at least 1, found 0" in fails(capsys, "search", "--trials", "0")
+    assert "`side` of the image must be at least 1, found 0" in fails(capsys, "search", "--side", "0")
     assert "`target_ms` must be above 0" in fails(capsys, "search", "--target-ms", "-1")
     assert "`workers` must be 0 or more" in fails(capsys, "search", "--workers", "-1", "--target-ms", "9")
 
