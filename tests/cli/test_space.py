@@ -1,4 +1,4 @@
-"""What the command says of a space is what the space says, and its picture holds every choice."""
+"""What the command says of a space is what the space says."""
 
 import json
 import re
@@ -9,11 +9,10 @@ import pytest
 
 from sparsenas import survey
 from sparsenas.__main__ import main
-from sparsenas.cli.lookup import find_space, known_spaces
+from sparsenas.cli.lookup import find_space
 from sparsenas.latency.library import local_table_path
 from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.table import save
-from sparsenas.report.space import space_svg
 from tests.latency.made_up import table_of_mobilenets, table_of_space
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -100,38 +99,6 @@ def test_layers_of_a_reference_and_of_a_side(home, capsys):
     assert found["image"] == [32, 32, 3]
     assert found["references"].keys() == space.references.keys()
     assert "depthwise 8x8@32x32 kernel=3 relu6" in text
-
-
-@pytest.mark.parametrize("name", known_spaces())
-def test_the_picture_holds_every_choice_and_layer(name):
-    space = find_space(name, 32)
-    root = ET.fromstring(space_svg(space))
-    cards = [card for card in root.iter(f"{SVG}rect") if "card" in card.get("class", "").split()]
-    assert cards
-    texts = {text.text for text in root.iter(f"{SVG}text")}
-    for choice in space.choices:
-        for option in choice.options:
-            shown = f"{option.fraction * 100:.0f}" if hasattr(option, "fraction") else str(option)
-            assert shown in texts
-    for template in space.templates:
-        assert any(template.name.split(".")[0] in text for text in texts)
-    width, height = (float(root.get(what)) for what in ("width", "height"))
-    for rect in root.iter(f"{SVG}rect"):
-        right = float(rect.get("x", 0)) + float(rect.get("width"))
-        assert right <= width
-        assert float(rect.get("y", 0)) + float(rect.get("height")) <= height
-
-
-def test_an_architecture_is_marked_in_the_picture():
-    space = find_space("mobilenet_v2", 32)
-    for arch in (space.smallest, space.references["1.0"]):
-        root = ET.fromstring(space_svg(space, arch))
-        chosen = [g for g in root.iter(f"{SVG}g") if "chosen" in g.get("class", "").split()]
-        pale = [g for g in root.iter(f"{SVG}g") if g.get("class") == "absent"]
-        assert chosen
-        assert bool(pale) == (arch == space.smallest)
-    plain = ET.fromstring(space_svg(space))
-    assert not [g for g in plain.iter(f"{SVG}g") if "chosen" in g.get("class", "").split()]
 
 
 def test_names_of_a_users_file_are_text_and_no_markup(home, capsys):
