@@ -20,7 +20,7 @@ _WIDTH, _MARGIN, _SIDE = 980, 24, 190
 _CARD, _GAP, _COLUMNS = 240, 12, 3
 _LINE, _CHIP, _PAD = 20, 17, 10
 # Pixels of a usual letter, and of a wide one.
-_LETTER, _WIDE = 6.7, 7.2
+_LETTER, _WIDE = 6.7, 7.8
 
 _PATTERNS = {
     "dense": ("dense", "dense"), "unstructured": ("unstructured", "unstructured"),
@@ -151,10 +151,30 @@ def _card(
         rows += [row for row in own if row.label != "sparsity"]
     return _Card(
         name=name,
-        rows=tuple(row for row in rows if row != _Row("")),
+        rows=tuple(_merged(row for row in rows if row != _Row(""))),
         optional=all(not template.present.is_constant for template in templates),
         absent=arch is not None and not any(template.present.at(arch) for template in templates),
     )
+
+
+def _merged(rows: Iterable[_Row]) -> Iterator[_Row]:
+    """Writes layers without choices beside each other as far as there is room."""
+    most = (_CARD - 2 * _PAD) / _WIDE
+    line = ""
+    for row in rows:
+        longer = f"{line} · {row.label}" if line else row.label
+        if not row.options and len(longer) <= most:
+            line = longer
+            continue
+        if line:
+            yield _Row(line)
+        line = ""
+        if row.options:
+            yield row
+        else:
+            line = row.label
+    if line:
+        yield _Row(line)
 
 
 def _title(template: Template) -> str:
