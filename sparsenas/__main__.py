@@ -13,6 +13,7 @@ COMMANDS = {
     "search": "find a fast sparse network for your data; the whole path from images to model.snas",
     "measure": "measure a latency table of this machine, a phone, a browser or a cluster",
     "latency": "predict how long a network takes, layer by layer, from a latency table",
+    "space": "show the choices of a search space and its extremes, and draw it",
     "serve": "answer questions about latencies over HTTP",
     "export": "write the winner of a run as a model file",
     "run": "classify an image with a model file",

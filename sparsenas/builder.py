@@ -1,12 +1,13 @@
 """Writes search spaces down, layer by layer."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sparsenas.dims import Dim, constant, tight
+from sparsenas.dims import MOST_JOINT, Dim, constant, tight
 from sparsenas.errors import UserError
 from sparsenas.space import (
     ACTIVATIONS,
@@ -48,6 +49,12 @@ class Builder:
     """
 
     def __init__(self, name: str, *, image: tuple[int, int, int], classes: int) -> None:
+        """Starts a space for images of height x width x channels."""
+        if len(image) != 3 or not all(isinstance(n, int) and n > 0 for n in (*image, classes)):
+            raise UserError(
+                f"Space {name!r} needs an image of height, width and channels, and classes, whole numbers "
+                f"from 1 up; found image {image} and {classes} classes."
+            )
         height, width, channels = image
         self.image = Tensor(IMAGE, constant(channels), height, width)
         self._name, self._image, self._classes = name, image, classes
@@ -60,6 +67,11 @@ class Builder:
         options = tuple(options)
         if not options:
             raise UserError(f"Choice {name!r} of space {self._name!r} has no options; give at least one.")
+        if any(option in options[:i] for i, option in enumerate(options)):
+            raise UserError(
+                f"Choice {name!r} of space {self._name!r} has an option twice: "
+                f"{', '.join(map(str, options))}; leave one out."
+            )
         if any(choice.name == name for choice in self._choices):
             raise UserError(f"Space {self._name!r} has two choices named {name!r}; rename one.")
         self._choices.append(Choice(name, options))
@@ -75,10 +87,17 @@ class Builder:
         *,
         kernel: "Dim | int" = 3,
         stride: int = 1,
+        pad: int | None = None,
         activation: str = "none",
     ) -> Tensor:
-        """Adds the first convolution, which reads the image as height x width x channels."""
-        return self._add(name, "conv_hwc", (x,), c_out, kernel=kernel, stride=stride, activation=activation)
+        """Adds the first convolution, which reads the image as height x width x channels.
+
+        Args:
+            pad: pixels of zeros on every side; kernel // 2 where left out.
+        """
+        return self._add(
+            name, "conv_hwc", (x,), c_out, kernel=kernel, stride=stride, pad=pad, activation=activation
+        )
 
     def conv1x1(
         self,
@@ -90,7 +109,7 @@ class Builder:
         sparsity: "Dim | Sparsity" = DENSE,
     ) -> Tensor:
         """Adds a pointwise convolution, the layer that sparsity is for."""
-        return self._add(name, "conv1x1", (x,), c_out, activation=activation, sparsity=_dim(sparsity))
+        return self._add(name, "conv1x1", (x,), c_out, activation=activation, sparsity=sparsity)
 
     def depthwise(
         self, name: str, x: Tensor, *, kernel: "Dim | int" = 3, stride: int = 1, activation: str = "none"
@@ -102,7 +121,7 @@ class Builder:
 
     def add(self, name: str, x: Tensor, y: Tensor, *, activation: str = "none") -> Tensor:
         """Adds two tensors of one shape."""
-        if (x.height, x.width) != (y.height, y.width) or not _same(x.channels, y.channels):
+        if (x.height, x.width) != (y.height, y.width) or not x.channels.equals(y.channels):
             raise UserError(
                 f"Layer {name!r} of space {self._name!r} adds tensors of different shapes: "
                 f"{_shape(x)} and {_shape(y)}."
@@ -123,7 +142,7 @@ class Builder:
         """Adds a convolution of more than one pixel between layers; the first one is `conv_hwc`."""
         return self._add(
             name, "conv", (x,), c_out,
-            kernel=kernel, stride=stride, activation=activation, sparsity=_dim(sparsity),
+            kernel=kernel, stride=stride, activation=activation, sparsity=sparsity,
         )  # fmt: skip
 
     def fully_connected(
@@ -136,19 +155,33 @@ class Builder:
         sparsity: "Dim | Sparsity" = DENSE,
     ) -> Tensor:
         """Adds a layer whose every output reads all pixels of all channels."""
-        return self._add(name, "fully_connected", (x,), c_out, activation=activation, sparsity=_dim(sparsity))
+        return self._add(name, "fully_connected", (x,), c_out, activation=activation, sparsity=sparsity)
 
     def max_pool(
-        self, name: str, x: Tensor, *, kernel: int = 2, stride: int | None = None, activation: str = "none"
+        self,
+        name: str,
+        x: Tensor,
+        *,
+        kernel: int = 2,
+        stride: int | None = None,
+        pad: int | None = None,
+        activation: str = "none",
     ) -> Tensor:
-        """Adds the maximum over windows; `stride` is `kernel` where left out."""
-        return self._pool(name, "max_pool", x, kernel, stride, activation)
+        """Adds the maximum over windows; `stride` is `kernel` where left out, `pad` as `Layer` says."""
+        return self._pool(name, "max_pool", x, kernel, stride, pad, activation)
 
     def average_pool(
-        self, name: str, x: Tensor, *, kernel: int = 2, stride: int | None = None, activation: str = "none"
+        self,
+        name: str,
+        x: Tensor,
+        *,
+        kernel: int = 2,
+        stride: int | None = None,
+        pad: int | None = None,
+        activation: str = "none",
     ) -> Tensor:
-        """Adds the mean over windows, of the pixels inside the image; `stride` is `kernel` where left out."""
-        return self._pool(name, "average_pool", x, kernel, stride, activation)
+        """Adds the mean over windows, of the pixels inside the image; stride and pad as for `max_pool`."""
+        return self._pool(name, "average_pool", x, kernel, stride, pad, activation)
 
     def global_average_pool(self, name: str, x: Tensor, *, activation: str = "none") -> Tensor:
         """Adds the mean of every channel, one pixel."""
@@ -156,7 +189,7 @@ class Builder:
 
     def multiply(self, name: str, x: Tensor, y: Tensor, *, activation: str = "none") -> Tensor:
         """Multiplies two tensors of one shape, or `x` by one number per channel: `y` of one pixel."""
-        if (y.height, y.width) not in ((x.height, x.width), (1, 1)) or not _same(x.channels, y.channels):
+        if (y.height, y.width) not in ((x.height, x.width), (1, 1)) or not x.channels.equals(y.channels):
             raise UserError(
                 f"Layer {name!r} of space {self._name!r} multiplies tensors of different shapes: "
                 f"{_shape(x)} and {_shape(y)}; the second may also have one pixel."
@@ -167,10 +200,15 @@ class Builder:
         """Adds a block that is left out where `present` is false; `x` then passes through unchanged."""
         if not self._present.is_constant:
             raise UserError(f"Space {self._name!r} has an optional block inside an optional block.")
+        if not isinstance(present, Dim) or present.values.dtype != bool:
+            raise UserError(
+                f"An optional block of space {self._name!r} is there where something is true, such as "
+                f"`depth >= 2`; found {present.values.tolist() if isinstance(present, Dim) else present!r}."
+            )
         self._present = present
         y = block(x)
         self._present = constant(True)
-        if (x.height, x.width) != (y.height, y.width) or not _same(x.channels, y.channels):
+        if (x.height, x.width) != (y.height, y.width) or not x.channels.equals(y.channels):
             raise UserError(
                 f"An optional block of space {self._name!r} must keep its input's shape, "
                 f"found {_shape(x)} in and {_shape(y)} out."
@@ -199,31 +237,34 @@ class Builder:
         return replace(space, references=named)
 
     def _add(
-        self, name: str, op: str, inputs: tuple[Tensor, ...], c_out: "Dim | int", **settings: Any
+        self,
+        name: str,
+        op: str,
+        inputs: tuple[Tensor, ...],
+        c_out: "Dim | int",
+        *,
+        kernel: "Dim | int" = 1,
+        stride: int = 1,
+        pad: int | None = None,
+        activation: str = "none",
+        sparsity: "Dim | Sparsity" = DENSE,
     ) -> Tensor:
         if any(template.name == name for template in self._templates):
             raise UserError(f"Space {self._name!r} has two layers named {name!r}; rename one.")
-        activation = settings.get("activation", "none")
-        if activation not in ACTIVATIONS:
-            raise UserError(
-                f"Layer {name!r} of space {self._name!r}: no activation named {activation!r}; "
-                f"there are: {', '.join(ACTIVATIONS)}."
-            )
-        x, c_out, kernel = inputs[0], _dim(c_out), _dim(settings.pop("kernel", 1))
-        for sparsity in settings.get("sparsity", _dim(DENSE)).values.flat:
-            for side in kernel.values.flat:
-                problem = misplaced(sparsity.pattern, op, int(side))
-                if problem:
-                    raise UserError(f"Layer {name!r} of space {self._name!r} {problem}")
-        if kernel.values.min() < 1 or (op not in POOLS and (kernel.values % 2 == 0).any()):
-            raise UserError(
-                f"Layer {name!r} of space {self._name!r} must have an odd kernel of at least 1, "
-                f"found {kernel.values.reshape(-1).tolist()}."
-            )
-        if c_out.values.min() < 1:
-            raise UserError(
-                f"Layer {name!r} of space {self._name!r} must have at least 1 output channel, "
-                f"found {c_out.values.min()}."
+        x, c_out, kernel, sparsity = inputs[0], _dim(c_out), _dim(kernel), _dim(sparsity)
+        self._check(name, op, c_out, kernel, stride, pad, activation, sparsity)
+        if c_out.values.dtype.kind == "f":
+            c_out = c_out.map(int)
+        sides = tuple(
+            out_side(op, side, kernel.max, stride, usual_padding(kernel.max) if pad is None else pad)
+            for side in (x.height, x.width)
+        )
+        # With the usual pad there is always a pixel out, but the edge of a window may only ever see zeros.
+        if min(sides) < 1 or (pad is None and kernel.max > 2 * min(x.height, x.width)):
+            raise self._wrong(
+                name,
+                f"has windows of {kernel.max} x {kernel.max} on an image of {x.height} x {x.width}, which is "
+                "too small for them",
             )
         template = Template(
             name=name,
@@ -234,34 +275,90 @@ class Builder:
             height=x.height,
             width=x.width,
             kernel=kernel,
+            stride=stride,
+            pad=pad,
+            activation=activation,
+            sparsity=sparsity,
             present=self._present,
-            **settings,
         )
+        joint = math.prod(len(self._choices[c].options) for c in template.choices)
+        if joint > MOST_JOINT:
+            raise self._wrong(
+                name,
+                f"depends on {len(template.choices)} choices, {joint:,} combinations that are tabulated; "
+                f"at most {MOST_JOINT:,}, let layers share some",
+            )
         self._templates.append(template)
-        height, width = (
-            out_side(op, side, kernel.max, template.stride, usual_padding(kernel.max))
-            for side in (x.height, x.width)
-        )
-        return Tensor(len(self._templates) - 1, c_out, height, width)
+        return Tensor(len(self._templates) - 1, c_out, *sides)
+
+    def _check(
+        self,
+        name: str,
+        op: str,
+        c_out: Dim,
+        kernel: Dim,
+        stride: int,
+        pad: int | None,
+        activation: str,
+        sparsity: Dim,
+    ) -> None:
+        """Raises `UserError` for what no layer of the operator can have, whatever it reads."""
+        if activation not in ACTIVATIONS:
+            there_are = f"there are: {', '.join(ACTIVATIONS)}"
+            raise self._wrong(name, f"has no activation named {activation!r}; {there_are}")
+        if problem := _not_whole(c_out):
+            raise self._wrong(name, f"must have at least 1 output channel, a whole number, found {problem}")
+        even = op not in POOLS and kernel.values.dtype.kind == "i" and (kernel.values % 2 == 0).any()
+        if even or _not_whole(kernel):
+            found = _not_whole(kernel) or kernel.values.reshape(-1).tolist()
+            raise self._wrong(name, f"must have an odd kernel of at least 1, found {found}")
+        if stride < 1 or (pad is not None and (pad < 0 or not kernel.is_constant)):
+            raise self._wrong(
+                name,
+                f"must have a stride of at least 1, and a pad from 0 up for one kernel only; found stride "
+                f"{stride}, pad {pad}, kernel {kernel.values.reshape(-1).tolist()}",
+            )
+        for zeros in sparsity.values.reshape(-1).tolist():
+            if not isinstance(zeros, Sparsity):
+                raise self._wrong(name, f"must have a sparsity of DENSE or Sparse(...), found {zeros!r}")
+            for side in kernel.values.flat:
+                if problem := misplaced(zeros.pattern, op, int(side)):
+                    raise UserError(f"Layer {name!r} of space {self._name!r} {problem}")
+
+    def _wrong(self, name: str, problem: str) -> UserError:
+        return UserError(f"Layer {name!r} of space {self._name!r} {problem}.")
 
     def _pool(
-        self, name: str, op: str, x: Tensor, kernel: int, stride: int | None, activation: str
+        self,
+        name: str,
+        op: str,
+        x: Tensor,
+        kernel: int,
+        stride: int | None,
+        pad: int | None,
+        activation: str,
     ) -> Tensor:
         stride = kernel if stride is None else stride
-        if kernel % 2 == 0 and (stride != kernel or kernel > min(x.height, x.width)):
+        if kernel % 2 == 0 and (stride != kernel or pad or kernel > min(x.height, x.width)):
             raise UserError(
                 f"Layer {name!r} of space {self._name!r}: windows of an even kernel, here {kernel}, lie side "
                 f"by side (stride {kernel}) inside the image, {x.height} x {x.width}; found stride {stride}."
             )
-        return self._add(name, op, (x,), x.channels, kernel=kernel, stride=stride, activation=activation)
+        return self._add(
+            name, op, (x,), x.channels, kernel=kernel, stride=stride, pad=pad, activation=activation
+        )
 
 
 def _dim(value: Any) -> Dim:
     return value if isinstance(value, Dim) else constant(value)
 
 
-def _same(a: Dim, b: Dim) -> bool:
-    return a.choices == b.choices and np.array_equal(a.values, b.values)
+def _not_whole(dim: Dim) -> str:
+    """Returns a value that is no whole number from 1 up, "" where there is none."""
+    for value in dim.values.reshape(-1).tolist():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value % 1:
+            return repr(value)
+    return ""
 
 
 def _shape(x: Tensor) -> str:

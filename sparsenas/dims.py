@@ -1,10 +1,16 @@
 """Numbers of a search space that its choices decide."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from sparsenas.errors import UserError
+
+MOST_JOINT = 1 << 16
+"""Joint options of the choices that one number, or one layer, may depend on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +38,10 @@ class Dim:
     def is_constant(self) -> bool:
         return not self.choices
 
+    def equals(self, other: "Dim") -> bool:
+        """Tells whether two values are the same in every architecture, and because of the same choices."""
+        return self.choices == other.choices and np.array_equal(self.values, other.values)
+
     def map(self, fn: Callable[[Any], Any]) -> "Dim":
         """Applies `fn` to every value."""
         return combine(fn, self)
@@ -55,6 +65,11 @@ def combine(fn: Callable[..., Any], *dims: Any) -> Dim:
     dims = tuple(dim if isinstance(dim, Dim) else constant(dim) for dim in dims)
     choices = tuple(sorted({choice for dim in dims for choice in dim.choices}))
     sizes = {c: n for dim in dims for c, n in zip(dim.choices, dim.values.shape, strict=True)}
+    if math.prod(sizes.values()) > MOST_JOINT:
+        raise UserError(
+            f"A number depends on {len(sizes)} choices, {math.prod(sizes.values()):,} combinations that are "
+            f"tabulated; at most {MOST_JOINT:,}, let layers share some."
+        )
     values = np.empty([sizes[c] for c in choices], object)
     for index in np.ndindex(values.shape):
         option = dict(zip(choices, index, strict=True))
@@ -82,3 +97,18 @@ def tight(values: np.ndarray) -> np.ndarray:
     if kinds <= {int, float, np.int64, np.float64}:
         return values.astype(np.float64)
     return values
+
+
+def scaled(channels: int, width: float) -> int:
+    """Returns channels times a width multiplier, a multiple of 8 that is at most a tenth too small.
+
+    As MobileNet v2 and EfficientNet have it.
+
+    >>> [scaled(32, width) for width in (1.0, 0.75, 0.25, 1.4)]
+    [32, 24, 8, 48]
+    """
+    if width <= 0:
+        raise UserError(f"`width` must be above 0, found {width:g}.")
+    wanted = channels * width
+    rounded = max(8, int(wanted + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * wanted else rounded

@@ -55,6 +55,7 @@ class SearchSettings:
 
     Attributes:
         space: a space by name, or a Python file that defines SPACE.
+        side: pixels of the image's side; the space's usual one if left out.
         dataset: `digits`, or a folder or archive with train/<class>/* and test/<class>/*.
         limit: at most this many images of each split, for a quick look.
         device: the latency table: `local` (measured here when needed), a name, or a table's file.
@@ -69,6 +70,7 @@ class SearchSettings:
     """
 
     space: str = "tiny"
+    side: int | None = None
     dataset: str = "digits"
     limit: int | None = None
     device: str = LOCAL

@@ -129,6 +129,7 @@ class Layer:
             self.width,
             self.kernel,
             self.stride,
+            self.padding,
             self.activation,
             self.pattern.name,
             self.sparsity,
@@ -176,6 +177,7 @@ class Template:
 
     Attributes:
         kernel: the larger windows lie around the smaller ones; all have the same number of pixels out.
+        pad: as a layer has it.
         sparsity: values are `Sparsity` options.
         present: whether the layer exists at all.
         otherwise: position of the template whose output stands in where this one is absent; None where
@@ -191,6 +193,7 @@ class Template:
     width: int
     kernel: Dim = field(default_factory=lambda: constant(1))
     stride: int = 1
+    pad: int | None = None
     activation: str = "none"
     sparsity: Dim = field(default_factory=lambda: constant(DENSE))
     present: Dim = field(default_factory=lambda: constant(True))
@@ -215,6 +218,7 @@ class Template:
             width=self.width,
             kernel=self.kernel.at(arch),
             stride=self.stride,
+            pad=self.pad,
             activation=self.activation,
             pattern=sparsity.pattern,
             sparsity=sparsity.fraction,
@@ -275,8 +279,8 @@ class Space:
             known = self.choices[names.index(name)].options
             if option not in known:
                 raise UserError(
-                    f"Choice {name!r} of space {self.name!r} has no option {_plain(option)}; there are: "
-                    f"{', '.join(str(_plain(one)) for one in known)}."
+                    f"Choice {name!r} of space {self.name!r} has no option {plain(option)}; there are: "
+                    f"{', '.join(str(plain(one)) for one in known)}."
                 )
             arch[names.index(name)] = known.index(option)
         return self.canonical(arch)
@@ -343,7 +347,7 @@ class Space:
         """Returns the chosen option of every choice that matters, by name."""
         used = set(self.used_choices(arch))
         return {
-            choice.name: _plain(choice.options[arch[i]]) for i, choice in enumerate(self.choices) if i in used
+            choice.name: plain(choice.options[arch[i]]) for i, choice in enumerate(self.choices) if i in used
         }
 
     def layers(self, arch: Arch) -> tuple[Layer, ...]:
@@ -373,6 +377,7 @@ class Space:
                 width=layer.width,
                 kernel=constant(layer.kernel),
                 stride=layer.stride,
+                pad=layer.pad,
                 activation=layer.activation,
                 sparsity=constant(DENSE if dense else sparsity[layer.name]),
             )
@@ -443,7 +448,7 @@ def _is_sparsity(choice: Choice) -> bool:
     return all(hasattr(option, "fraction") for option in choice.options)
 
 
-def _plain(option: Any) -> Any:
+def plain(option: Any) -> Any:
     """Returns an option as JSON can hold it."""
     if hasattr(option, "fraction"):
         return option.pattern.name if option.fraction == 0 else f"{option.pattern.name} {option.fraction:g}"

@@ -21,7 +21,7 @@ LAYERS = (
     {"supernet", "latency"},
     {"reward", "train", "trials", "checkpoint"},
     {"candidates"},
-    {"search", "report", "serve"},
+    {"search", "report", "serve", "survey"},
     {"bench"},
     {"backends"},
     {"pipeline"},

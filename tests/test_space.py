@@ -5,51 +5,69 @@ from sparsenas.builder import Builder
 from sparsenas.cli.lookup import find_space, known_spaces
 from sparsenas.dims import combine
 from sparsenas.errors import UserError
+from sparsenas.latency.layer_text import check_layer
 from sparsenas.sparsity.patterns import DENSE, Block, KernelPattern, NByM, Sparse
 
-SPACES = known_spaces()
+SIDES = (32, 224)
 
 
-@pytest.fixture(params=SPACES)
+@pytest.fixture(scope="module", params=[(name, side) for name in known_spaces() for side in SIDES], ids=str)
 def space(request):
-    return find_space(request.param)
+    return find_space(*request.param)
 
 
-def archs(space, count=50):
+@pytest.fixture(scope="module")
+def drawn(space):
+    """Architectures and their layers: the extremes, the references and 300 random ones."""
     rng = np.random.default_rng(0)
-    return [space.largest, space.smallest, *(space.sample(rng) for _ in range(count))]
+    archs = [space.largest, space.smallest, *space.references.values()]
+    archs += [space.sample(rng) for _ in range(300)]
+    return [(arch, space.layers(arch)) for arch in archs]
 
 
-def test_layers_fit_each_other(space):
-    for arch in archs(space):
-        layers = space.layers(arch)
+def test_layers_fit_each_other(space, drawn):
+    for _, layers in drawn:
+        outputs = []
         for i, layer in enumerate(layers):
-            for j in layer.inputs:
+            for k, j in enumerate(layer.inputs):
                 assert j < i
-                if j < 0:
-                    assert (layer.height, layer.width, layer.c_in) == space.image
-                else:
-                    before = layers[j]
-                    assert (layer.height, layer.width, layer.c_in) == (
-                        before.out_height,
-                        before.out_width,
-                        before.c_out,
-                    )
-        assert layers[-1].c_out == space.classes
+                before = space.image if j < 0 else outputs[j]
+                per_channel = layer.op == "multiply" and k == 1
+                assert before == (layer.height, layer.width, layer.c_in) or (
+                    per_channel and before == (1, 1, layer.c_in)
+                )
+            outputs.append((layer.out_height, layer.out_width, layer.c_out))
+        assert outputs[-1] == (1, 1, space.classes)
 
 
-def test_mutate_changes_exactly_one_choice_that_matters(space):
+def test_latency_keys_are_among_those_tabulated_and_may_be_asked_for(space, drawn):
+    variants = {layer.key for layer in space.layer_variants()}
+    found = {layer.key: layer for _, layers in drawn for layer in layers}
+    assert found.keys() <= variants
+    for layer in found.values():
+        check_layer(layer)
+        assert layer.dense().key in variants
+
+
+def test_options_ascend(space):
+    for choice in space.choices:
+        ranks = [getattr(option, "fraction", option) for option in choice.options]
+        assert ranks == sorted(ranks), choice
+        assert len(set(choice.options)) == len(choice.options)
+
+
+def test_mutate_changes_exactly_one_choice_that_matters(space, drawn):
     rng = np.random.default_rng(1)
-    for arch in archs(space):
+    for arch, layers in drawn[:60]:
         mutant = space.mutate(arch, rng)
-        assert space.layers(mutant) != space.layers(arch)
+        assert space.layers(mutant) != layers
         # A changed depth may open or close other choices; closed ones are at their first option.
         both = set(space.used_choices(arch)) & set(space.used_choices(mutant))
         assert sum(arch[i] != mutant[i] for i in both) == 1
 
 
-def test_encodings_are_inverses(space):
-    for arch in archs(space):
+def test_encodings_are_inverses(space, drawn):
+    for arch, _ in drawn:
         assert space.decode(space.encode(arch)) == arch
         assert space.parse(space.text(arch)) == arch
         assert space.encode(arch).sum() == len(space.choices)
@@ -58,7 +76,7 @@ def test_encodings_are_inverses(space):
 def test_canonical_keeps_the_network_and_names_it_once(space):
     rng = np.random.default_rng(2)
     seen = {}
-    for _ in range(300):
+    for _ in range(60):
         raw = tuple(int(rng.integers(len(c.options))) for c in space.choices)
         arch = space.canonical(raw)
         layers = space.layers(raw)
@@ -66,20 +84,13 @@ def test_canonical_keeps_the_network_and_names_it_once(space):
         assert seen.setdefault(layers, arch) == arch
 
 
-def test_fixed_space_has_that_network_only(space):
-    for arch in archs(space, 10):
+def test_fixed_space_has_that_network_only(space, drawn):
+    for arch, layers in drawn[:8]:
         fixed = space.fixed(arch)
         assert fixed.size == 1
-        assert fixed.layers(()) == space.layers(arch)
+        assert fixed.layers(()) == layers
         twin = space.fixed(arch, dense=True).layers(())
-        assert twin == tuple(layer.dense() for layer in space.layers(arch))
-
-
-def test_layer_variants_cover_every_architecture_and_its_dense_twin(space):
-    keys = {layer.key for layer in space.layer_variants()}
-    for arch in archs(space):
-        for layer in space.layers(arch):
-            assert {layer.key, layer.dense().key} <= keys
+        assert twin == tuple(layer.dense() for layer in layers)
 
 
 def test_fingerprint_sees_every_change():
@@ -160,12 +171,25 @@ def test_builder_says_what_is_wrong():
         net.choice("width", (1,))
     with pytest.raises(UserError, match="'empty'.*no options"):
         net.choice("empty", ())
+    with pytest.raises(UserError, match="'twice' .* has an option twice: 8, 16, 8; leave one out"):
+        net.choice("twice", (8, 16, 8))
     with pytest.raises(UserError, match="two layers named 'stem'"):
         net.conv1x1("stem", x, 8)
     with pytest.raises(UserError, match="no activation named 'gelu'"):
         net.conv1x1("mix", x, 8, activation="gelu")
-    with pytest.raises(UserError, match="at least 1 output channel, found 0"):
-        net.conv1x1("none", x, 0)
+    for channels in (0, 12.5, "8", True):
+        with pytest.raises(UserError, match=f"1 output channel, a whole number, found {channels!r}"):
+            net.conv1x1("none", x, channels)
+    with pytest.raises(UserError, match=r"odd kernel of at least 1, found \[4\]"):
+        net.depthwise("even", x, kernel=4)
+    with pytest.raises(UserError, match="stride of at least 1.* found stride 0"):
+        net.depthwise("stuck", x, stride=0)
+    with pytest.raises(UserError, match="windows of 17 x 17 on an image of 8 x 8, which is too small"):
+        net.depthwise("blind", x, kernel=17)
+    with pytest.raises(UserError, match="windows of 9 x 9 on an image of 8 x 8, which is too small"):
+        net.max_pool("wide", x, kernel=9, stride=1, pad=0)
+    with pytest.raises(UserError, match="DENSE or Sparse.*, found 0.9"):
+        net.conv1x1("fraction", x, 8, sparsity=0.9)
     y = net.conv1x1("wide", x, width)
     with pytest.raises(UserError, match="different shapes: 8 x 8 x 8 and 8/16 x 8 x 8"):
         net.add("sum", x, y)
@@ -185,8 +209,23 @@ def test_builder_says_what_is_wrong():
         net.conv1x1("groups", x, 8, sparsity=Sparse(0.5, NByM(2, 4)))
     with pytest.raises(UserError, match="has kernel 5, but kernel patterns are for kernel 3"):
         net.conv("large", x, 8, kernel=5, sparsity=net.choice("zeros", (DENSE, Sparse(0.9, KernelPattern()))))
+    with pytest.raises(UserError, match="where something is true, such as `depth >= 2`"):
+        net.optional(net.choice("depth", (1, 2)), x, lambda x: net.depthwise("more", x))
+    with pytest.raises(UserError, match=r"found image \(8, 0, 3\) and 10 classes"):
+        Builder("none", image=(8, 0, 3), classes=10)
     with pytest.raises(UserError, match="must keep its input's shape"):
         net.optional(net.choice("on", (False, True)), x, lambda x: net.depthwise("half", x, stride=2))
+
+
+def test_what_is_too_much_to_tabulate_is_refused():
+    net = Builder("many", image=(8, 8, 3), classes=10)
+    many = [net.choice(f"choice{i}", range(1, 17)) for i in range(5)]
+    some = combine(lambda *values: sum(values), *many[:4])
+    with pytest.raises(UserError, match="depends on 5 choices, 1,048,576 combinations .* at most 65,536"):
+        combine(max, some, many[4])
+    x = net.conv_hwc("stem", net.image, some)
+    with pytest.raises(UserError, match="Layer 'mix' .* depends on 5 choices, 1,048,576 combinations"):
+        net.conv1x1("mix", x, many[4])
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])

@@ -7,7 +7,7 @@ from typing import Any
 
 from sparsenas import files
 from sparsenas.bench.latency import bench_latency
-from sparsenas.cli.lookup import find_space, known_spaces
+from sparsenas.cli.lookup import DRAWN, find_space
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.latency.library import LOCAL, find_table, known_devices
@@ -46,7 +46,7 @@ def main(args: list[str]) -> None:
     with TerminalProgress(terminal).stage("Measure unseen networks and layers") as update:
         result = bench_latency(
             path,
-            {name: find_space(name) for name in known_spaces()},
+            {name: find_space(name) for name in DRAWN},
             others=others,
             core=options.core,
             busy=options.busy,

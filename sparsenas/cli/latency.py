@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from sparsenas import files, native
-from sparsenas.cli.lookup import find_space
+from sparsenas.cli.lookup import find_arch, find_space
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import console, table
 from sparsenas.errors import UserError
@@ -26,9 +26,11 @@ class Options:
     """Predicts how long a network or a layer takes on a device, and says what that rests on.
 
     Attributes:
-        network: an architecture (option indices joined by '-', as `sparsenas search` prints them, or
-            `largest` or `smallest`), a .snas file, or the folder of a run, whose winner is meant.
-        space: the space that an architecture is from.
+        network: an architecture (option indices joined by '-', as `sparsenas search` prints them, `largest`,
+            `smallest` or a reference such as `1.0`), a .snas file, or the folder of a run, whose winner is
+            meant.
+        space: the space that an architecture is from: a name, or a Python file that defines SPACE.
+        side: pixels of the image's side; the space's usual one if left out.
         device: `local`, a table that comes with the package, or a table's file.
         layer: a layer instead of a network, such as "conv1x1 64x128@28 sparsity=0.9 block=4".
         compare: devices beside each other instead, joined by ','.
@@ -39,6 +41,7 @@ class Options:
 
     network: Annotated[str | None, tyro.conf.Positional] = None
     space: str = "tiny"
+    side: int | None = None
     device: str = LOCAL
     layer: str | None = None
     compare: str | None = None
@@ -85,9 +88,8 @@ def _network(options: Options) -> tuple[str, Sequence[Layer]]:
             raise UserError(f"Expected a finished run in {given!r}, found no {path}.")
     if path.is_file() or path.suffix == ".snas":
         return str(path), layers_of(native.Model.open(path))
-    space = find_space(options.space)
-    named = {"largest": space.largest, "smallest": space.smallest}
-    arch = named[given] if given in named else space.parse(given)
+    space = find_space(options.space, options.side)
+    arch = find_arch(space, given)
     return f"{space.name} {space.text(arch)}", space.layers(arch)
 
 

@@ -1,19 +1,25 @@
 """From names on the command line to the things they stand for."""
 
 import importlib
-import importlib.util
 import pkgutil
+import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparsenas.errors import UserError
-from sparsenas.space import Space
+from sparsenas.space import Arch, Space
 
 if TYPE_CHECKING:
     from sparsenas.pipeline import SearchSettings
 
 T = TypeVar("T")
+
+DRAWN = ("tiny",)
+"""Spaces that networks for latency tables are drawn from; kin of all others, the reference networks, is drawn
+anyway."""
 
 
 def known_spaces() -> list[str]:
@@ -21,9 +27,49 @@ def known_spaces() -> list[str]:
     return _known("search_spaces")
 
 
-def find_space(name: str) -> Space:
-    """Returns a space by name, or the `SPACE` of a Python file."""
-    return _find("space", "search_spaces", "SPACE", Space, name)
+def find_space(name: str, side: int | None = None) -> Space:
+    """Returns a space by name, or of a Python file, which is the user's own code and is executed.
+
+    Args:
+        side: pixels of the image's side; the space's usual one where left out.
+
+    Raises:
+        UserError: where there is none, or what is wrong with the file, in one line.
+    """
+    module = _module("space", "search_spaces", "SPACE or make(side)", name)
+    make = getattr(module, "make", None)
+    if side is not None and side < 1:
+        raise UserError(f"`side` of the image must be at least 1, found {side}.")
+    if side is not None and callable(make):
+        return _typed(name, "make(side)", _run("space", name, lambda: make(side)), Space)
+    if not hasattr(module, "SPACE"):
+        found = "neither" if make is None else "make; give the side of its images (--side)"
+        raise UserError(f"{name} must define SPACE or make(side), found {found}.")
+    space = _typed(name, "SPACE", module.SPACE, Space)
+    if side is not None and space.image[:2] != (side, side):
+        height, width, _ = space.image
+        raise UserError(
+            f"{name} has a space for images of {height} x {width} only, found a side of {side}; "
+            "define make(side) for others."
+        )
+    return space
+
+
+def find_arch(space: Space, given: str) -> Arch:
+    """Returns an architecture by name (`largest`, `smallest`, a reference) or from option indices.
+
+    Raises:
+        UserError: where it is neither.
+    """
+    named = {"largest": space.largest, "smallest": space.smallest, **space.references}
+    if given in named:
+        return named[given]
+    if given.strip("-0123456789"):
+        raise UserError(
+            f"No architecture of space {space.name!r} is named {given!r}. There are: {', '.join(named)}; "
+            "or give option indices joined by '-'."
+        )
+    return space.canonical(space.parse(given))
 
 
 def find_experiment(name: str) -> "SearchSettings":
@@ -31,7 +77,8 @@ def find_experiment(name: str) -> "SearchSettings":
     # Settings import JAX; a space can be looked up without it.
     from sparsenas.pipeline import SearchSettings
 
-    return _find("experiment", "experiments", "EXPERIMENT", SearchSettings, name)
+    module = _module("experiment", "experiments", "EXPERIMENT", name)
+    return _typed(name, "EXPERIMENT", getattr(module, "EXPERIMENT", None), SearchSettings)
 
 
 def _known(folder: str) -> list[str]:
@@ -39,17 +86,18 @@ def _known(folder: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
 
 
-def _find(what: str, folder: str, variable: str, kind: type[T], name: str) -> T:
+def _module(what: str, folder: str, variable: str, name: str) -> ModuleType:
+    if name in _known(folder):
+        return importlib.import_module(f"sparsenas.{folder}.{name}")
     if name.endswith(".py"):
-        module = _load_file(Path(name), what)
-    elif name in _known(folder):
-        module = importlib.import_module(f"sparsenas.{folder}.{name}")
-    else:
-        raise UserError(
-            f"No {what} named {name!r}. There are: {', '.join(_known(folder))}; "
-            f"or give a Python file that defines {variable}."
-        )
-    found = getattr(module, variable, None)
+        return _load_file(name, what)
+    raise UserError(
+        f"No {what} named {name!r}. There are: {', '.join(_known(folder))}; "
+        f"or give a Python file that defines {variable}, whose name ends in .py."
+    )
+
+
+def _typed(name: str, variable: str, found: Any, kind: type[T]) -> T:
     if not isinstance(found, kind):
         raise UserError(
             f"{name} must define {variable}, a {kind.__module__}.{kind.__name__}; "
@@ -58,15 +106,38 @@ def _find(what: str, folder: str, variable: str, kind: type[T], name: str) -> T:
     return found
 
 
-def _load_file(path: Path, what: str) -> ModuleType:
-    if not path.is_file():
-        raise UserError(f"No file {str(path)!r} to read the {what} from.")
-    spec = importlib.util.spec_from_file_location(f"sparsenas_user_{what}_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
+def _load_file(name: str, what: str) -> ModuleType:
+    path = Path(name)
     try:
-        spec.loader.exec_module(module)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"The {what} {path} cannot be loaded: {type(error).__name__}: {error}") from error
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"No file {name!r} to read the {what} from.") from None
+    except OSError as error:
+        raise UserError(f"Cannot read the {what} from {name!r}: {error.strerror}.") from None
+    module = ModuleType(f"sparsenas_user_{what}_{path.stem}")
+    module.__file__ = name
+    # Dataclasses look the module up that they are from.
+    sys.modules[module.__name__] = module
+    # Compiled anew each time: bytecode left beside the file would be stale after two edits in one second.
+    _run(what, name, lambda: exec(compile(text, name, "exec"), module.__dict__))
     return module
+
+
+def _run(what: str, name: str, code: Callable[[], Any]) -> Any:
+    """Runs a user's code; whatever it raises becomes one line that says where."""
+    try:
+        return code()
+    except (Exception, SystemExit) as error:
+        said = error.msg if isinstance(error, SyntaxError) else error
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        where = f"The {what} {name}{_line(error, name)}"
+        raise UserError(f"{where}: {kind}{' '.join(str(said).split())}") from error
+
+
+def _line(error: BaseException, name: str) -> str:
+    """Returns the last line of a file that was on the way to an error; "" where none was."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == name]
+    if isinstance(error, SyntaxError) and error.filename == name:
+        lines.append(error.lineno)
+    return f", line {lines[-1]}" if lines else ""

@@ -8,7 +8,7 @@ import tyro
 
 from sparsenas.backends.modelled import PREFIX, modelled_table
 from sparsenas.backends.open import DeviceSettings, open_device
-from sparsenas.cli.lookup import find_space, known_spaces
+from sparsenas.cli.lookup import DRAWN, find_space
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console
 from sparsenas.errors import UserError
@@ -34,6 +34,7 @@ class Options:
         quick: 90 seconds instead of 10 minutes on a fast core.
         space: only the layers of these spaces, and a few of their networks: names, or Python files that
             define SPACE.
+        side: with --space, pixels of the image's side; the spaces' usual ones if left out.
         out: the table's file. Left out, it becomes this machine's own table in the cache folder.
         force: replace an existing file.
         threads: measure a part with so many threads as well.
@@ -45,6 +46,7 @@ class Options:
     device: str = LOCAL
     quick: bool = False
     space: tuple[str, ...] = ()
+    side: int | None = None
     out: Path | None = None
     force: bool = False
     threads: int = 1
@@ -92,10 +94,16 @@ def _design(options: Options) -> Design:
     if options.rounds is not None and options.rounds < 1:
         raise UserError(f"`rounds` must be at least 1, found {options.rounds}.")
     threads = (1,) if options.threads == 1 else (1, options.threads)
+    if options.side is not None and not options.space:
+        raise UserError("`--side` is the side of a space's images; give --space with it.")
     if options.space:
         designs = [
             of_space(
-                find_space(name), seed=options.seed, networks=options.networks, rounds=40, threads=threads
+                find_space(name, options.side),
+                seed=options.seed,
+                networks=options.networks,
+                rounds=40,
+                threads=threads,
             )
             for name in options.space
         ]
@@ -107,7 +115,7 @@ def _design(options: Options) -> Design:
         )
     else:
         make = quick if options.quick else full
-        chosen = make([find_space(name) for name in known_spaces()], seed=options.seed, threads=threads)
+        chosen = make([find_space(name) for name in DRAWN], seed=options.seed, threads=threads)
     return chosen if options.rounds is None else replace(chosen, rounds=options.rounds)
 
 

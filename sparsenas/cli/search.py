@@ -51,10 +51,10 @@ def main(args: list[str]) -> None:
         if options.settings != SearchSettings() or options.out is not None:
             raise UserError("A resumed run keeps its own settings; give --resume with --workers only.")
         folder, settings = options.resume, load_settings(options.resume)
-        space = find_space(settings.space)
+        space = find_space(settings.space, settings.side)
     else:
         settings = options.settings
-        space = find_space(settings.space)
+        space = find_space(settings.space, settings.side)
         folder = options.out or _new_folder(settings, space.name)
         open_run(folder, settings)
     terminal.print(f"Run folder {folder}")

@@ -19,7 +19,7 @@ from sparsenas.latency.network import Correction
 from sparsenas.latency.regression import one_thread
 from sparsenas.latency.result import Latency, LayerLatency
 from sparsenas.latency.table import Measurement, NetworkMeasurement, Table, load
-from sparsenas.latency.tabulate import Tabulated
+from sparsenas.latency.tabulate import Tabulated, tabulate
 from sparsenas.space import Arch, Layer, Space
 
 _NEAREST = 5
@@ -148,17 +148,11 @@ class LatencyModel:
 
     def tabulate(self, space: Space) -> Tabulated:
         """Returns the same predictions as arrays over the choices of a space."""
-        terms = []
-        for template in space.templates:
-            shape = [len(space.choices[c].options) for c in template.choices]
-            ms = np.zeros(shape)
-            for arch in space.joint_options(template.choices):
-                if template.present.at(arch):
-                    layer = template.layer(arch, template.inputs)
-                    us = self.correction.share_us(layer, self.layer(layer).us)
-                    ms[tuple(arch[c] for c in template.choices)] = us / 1e3
-            terms.append((template.choices, ms))
-        return Tabulated(self.correction.fixed_us / 1e3, tuple(terms))
+
+        def ms(layer: Layer) -> float:
+            return self.correction.share_us(layer, self.layer(layer).us) / 1e3
+
+        return tabulate(space, ms, fixed=self.correction.fixed_us / 1e3)
 
     def explain(self, layer: Layer) -> Explanation:
         """Returns what a layer's prediction rests on."""

@@ -1,14 +1,14 @@
-"""Predicted latency of every architecture of a space, as small arrays over its choices."""
+"""What adds up over layers, of every architecture of a space, as small arrays over its choices."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sparsenas.space import Arch
+from sparsenas.space import Arch, Layer, Space
 
 # Entries of an array that several layers share: beside its neighbours it stays in the level 2 cache.
 _JOINT = 1 << 13
@@ -21,6 +21,8 @@ Term = tuple[tuple[int, ...], np.ndarray]
 @dataclass(frozen=True, eq=False)
 class Tabulated:
     """Predicted latency of every architecture of a space: a constant, and a small array per layer.
+
+    Or anything else that layers add up to; then it has that one's unit wherever milliseconds are said.
 
     Attributes:
         fixed_ms: what every network takes.
@@ -91,6 +93,11 @@ class Tabulated:
             arch[choice] = int(best[tuple(arch[c] for c in rest)])
         return tuple(arch), self.fixed_ms + float(sum(ms for _, ms in factors))
 
+    def slowest(self, choices: int) -> tuple[Arch, float]:
+        """Returns the slowest architecture of a space with that many choices, and its milliseconds."""
+        arch, ms = Tabulated(-self.fixed_ms, tuple((scope, -ms) for scope, ms in self.terms)).fastest(choices)
+        return arch, -ms
+
     @cached_property
     def _joint(self) -> tuple[float, np.ndarray, list[np.ndarray]]:
         """Returns the constant, and fewer, larger arrays with the weight of each choice in a position.
@@ -113,6 +120,26 @@ class Tabulated:
             c: n for choices, ms in self.terms for c, n in zip(choices, ms.shape, strict=True)
         }
         return np.array([sizes.get(c, np.inf) for c in range(1 + max(sizes, default=-1))], np.float32)
+
+
+def tabulate(space: Space, cost: Callable[[Layer], float], *, fixed: float = 0.0) -> Tabulated:
+    """Returns what every architecture's layers cost together, on top of what every network costs.
+
+    Args:
+        cost: of a layer, whatever its name and its place in the network.
+    """
+    known: dict[tuple, float] = {}
+    terms = []
+    for template in space.templates:
+        total = np.zeros([len(space.choices[c].options) for c in template.choices])
+        for arch in space.joint_options(template.choices):
+            if template.present.at(arch):
+                layer = template.layer(arch, template.inputs)
+                if layer.key not in known:
+                    known[layer.key] = cost(layer)
+                total[tuple(arch[c] for c in template.choices)] = known[layer.key]
+        terms.append((template.choices, total))
+    return Tabulated(fixed, tuple(terms))
 
 
 def _merged(factors: list[Term]) -> list[Term]:

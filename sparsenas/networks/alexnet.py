@@ -4,8 +4,9 @@ Pruned are all layers but the first convolution and the classifier; the publishe
 Park et al. (2017, https://arxiv.org/abs/1608.01409).
 """
 
+from sparsenas.dims import scaled
 from sparsenas.errors import UserError
-from sparsenas.networks.net import Net, scaled
+from sparsenas.networks.net import Net
 from sparsenas.networks.pruning import Rule, dense
 from sparsenas.space import IMAGE, Layer
 from sparsenas.sparsity.patterns import Sparse, Sparsity

@@ -5,7 +5,8 @@ Pruned are all 1x1 convolutions but those of squeeze-and-excite, which are fully
 
 import math
 
-from sparsenas.networks.net import Net, scaled
+from sparsenas.dims import scaled
+from sparsenas.networks.net import Net
 from sparsenas.networks.pruning import Rule, dense
 from sparsenas.space import IMAGE, Layer
 

@@ -4,7 +4,8 @@ https://arxiv.org/abs/1801.04381).
 Pruned are all 1x1 convolutions, as Elsen et al. do (2020, https://arxiv.org/abs/1911.09723).
 """
 
-from sparsenas.networks.net import Net, scaled
+from sparsenas.dims import scaled
+from sparsenas.networks.net import Net
 from sparsenas.networks.pruning import Rule, dense, from_block
 from sparsenas.space import IMAGE, Layer
 from sparsenas.sparsity.patterns import Block

@@ -74,18 +74,3 @@ class Net:
         x = self.add("pool", "global_average_pool", x)
         self.add("classifier", "fully_connected", x, classes)
         return self.layers
-
-
-def scaled(channels: int, width: float) -> int:
-    """Returns channels times a width multiplier, a multiple of 8 that is at most a tenth too small.
-
-    As MobileNet v2 and EfficientNet have it.
-
-    >>> [scaled(32, width) for width in (1.0, 0.75, 0.25, 1.4)]
-    [32, 24, 8, 48]
-    """
-    if width <= 0:
-        raise UserError(f"`width` must be above 0, found {width:g}.")
-    wanted = channels * width
-    rounded = max(8, int(wanted + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * wanted else rounded

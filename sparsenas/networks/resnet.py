@@ -4,7 +4,8 @@ Version 1.5, where the 3x3 convolution of a bottleneck has the stride. Pruned ar
 and in ResNet-50 the 1x1 ones.
 """
 
-from sparsenas.networks.net import Net, scaled
+from sparsenas.dims import scaled
+from sparsenas.networks.net import Net
 from sparsenas.networks.pruning import Rule, dense
 from sparsenas.space import IMAGE, Layer
 

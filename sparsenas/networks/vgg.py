@@ -3,8 +3,9 @@
 Pruned are all convolutions but the first and the first two fully connected layers.
 """
 
+from sparsenas.dims import scaled
 from sparsenas.errors import UserError
-from sparsenas.networks.net import Net, scaled
+from sparsenas.networks.net import Net
 from sparsenas.networks.pruning import Rule, dense
 from sparsenas.space import IMAGE, Layer
 

@@ -76,7 +76,7 @@ def test_every_command_explains_its_options(command, capsys):
 
 def test_unknown_names_list_the_known_ones(home, capsys):
     assert "There are: search, measure" in fails(capsys, "find")
-    assert "There are: tiny" in fails(capsys, "search", "--space", "huge")
+    assert "There are: alexnet, efficientnet" in fails(capsys, "search", "--space", "huge")
     assert "There are: regularized_evolution, random" in fails(capsys, "search", "--strategy", "luck")
     assert "There are: local" in fails(capsys, "search", "--device", "phone")
     assert "digits" in fails(capsys, "search", "--dataset", "letters")
@@ -86,6 +86,7 @@ def test_unknown_names_list_the_known_ones(home, capsys):
 
 def test_settings_that_mean_nothing_are_refused(home, capsys):
     assert "`trials` must be at least 1, found 0" in fails(capsys, "search", "--trials", "0")
+    assert "`side` of the image must be at least 1, found 0" in fails(capsys, "search", "--side", "0")
     assert "`target_ms` must be above 0" in fails(capsys, "search", "--target-ms", "-1")
     assert "`workers` must be 0 or more" in fails(capsys, "search", "--workers", "-1", "--target-ms", "9")
 
