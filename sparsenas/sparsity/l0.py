@@ -124,7 +124,7 @@ def l0(
 
         _, back = jax.vjp(lambda w, a: shown(w, a, state.step, state.masks), weights, state.gates)
         by_weight, by_gate = back(gradients)
-        closing = jax.grad(lambda a: sum(probability_open(one).sum() for one in jax.tree.leaves(a)))(state.gates)
+        closing = jax.grad(_expected_open)(state.gates)
         by_gate = jax.tree.map(lambda g, c: jnp.where(before, g + penalty * c, 0), by_gate, closing)
 
         updates, moments = inner.update(by_weight, state.inner, weights)
@@ -133,7 +133,8 @@ def l0(
         gates = jax.tree.map(lambda a, u: jnp.where(before, a + u, a), state.gates, turns)
 
         def decide() -> PyTree:
-            scores = jax.tree.map(lambda w, a: jnp.abs(w) * expected_gate(a), weights, _filled(gates, weights))
+            # Where nothing is pruned `a` is a scalar, and nobody reads the scores.
+            scores = jax.tree.map(lambda w, a: jnp.abs(w) * expected_gate(a), weights, gates)
             return masks_of(scores, targets, jnp.float32(1))
 
         masks = lax.cond(state.step + 1 == end, decide, lambda: state.masks)
@@ -151,6 +152,10 @@ def l0(
     return optax.GradientTransformation(init, update)
 
 
+def _expected_open(gates: PyTree) -> jax.Array:
+    return sum(probability_open(a).sum() for a in jax.tree.leaves(gates))
+
+
 def _uniform(key_data: jax.Array, step: jax.Array, like: PyTree) -> PyTree:
     """Draws samples away from 0 and 1, where the logarithms end."""
     key = jax.random.fold_in(jax.random.wrap_key_data(key_data), step)
@@ -161,7 +166,3 @@ def _uniform(key_data: jax.Array, step: jax.Array, like: PyTree) -> PyTree:
         for one, leaf in zip(keys, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, drawn)
-
-
-def _filled(gates: PyTree, weights: PyTree) -> PyTree:
-    return jax.tree.map(lambda a, w: jnp.broadcast_to(a, w.shape), gates, weights)
