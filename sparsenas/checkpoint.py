@@ -1,8 +1,8 @@
 """Arrays of a network on disk: safetensors, no pickle.
 
 The checkpoints of a training are two files each in a folder, `step-00001000.safetensors` and a manifest
-`step-00001000.json` that is written last: names, shapes and types of the arrays, their file's SHA-256 and what
-they are about. A checkpoint without manifest, or with another hash, does not count. The last two stay.
+`step-00001000.json` that is written last: names, shapes and types of the arrays, their file's SHA-256 and
+what they are about. A checkpoint without manifest, or with another hash, does not count. The last two stay.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -23,6 +23,7 @@ from sparsenas.errors import UserError
 PyTree = Any
 
 _KEPT = 2
+_BFLOAT16 = np.dtype(jnp.bfloat16)
 
 
 def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
@@ -66,7 +67,8 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Reads what `save` wrote; raises `UserError` for a damaged file."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(f"Cannot read the checkpoint {path}: {error}.") from None
 
@@ -132,11 +134,11 @@ def _paths(folder: Path, step: int) -> tuple[Path, Path]:
 
 def _storable(array: np.ndarray) -> np.ndarray:
     """Returns what safetensors has a type for: it knows no bfloat16 of numpy's."""
-    return array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
+    return array.view(np.uint16) if array.dtype == _BFLOAT16 else array
 
 
 def _restored(array: np.ndarray, kind: str) -> np.ndarray:
-    return array.view(ml_dtypes.bfloat16) if kind == "bfloat16" else array
+    return array.view(_BFLOAT16) if kind == "bfloat16" else array
 
 
 def _name(path: tuple) -> str:

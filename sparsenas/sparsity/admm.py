@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from sparsenas.errors import UserError
 from sparsenas.sparsity.gradual import gradual
 from sparsenas.sparsity.masking import apply_masks, masked
 from sparsenas.sparsity.masks import check_targets, masks_of
@@ -21,6 +22,8 @@ from sparsenas.sparsity.schedules import one_shot
 from sparsenas.sparsity.scores import energy
 
 PyTree = Any
+
+_GROWTH = 100.0
 
 
 class AdmmState(NamedTuple):
@@ -48,28 +51,25 @@ def admm(
     *,
     end: int,
     every: int = 50,
-    rho: tuple[float, float] = (1e-3, 1e-1),
+    rho: float = 1e-3,
 ) -> optax.GradientTransformation:
-    """Wraps an optimizer so that weights approach their patterns, have them from a step on, and are tuned then.
+    """Wraps an optimizer so that weights approach their patterns, and have them from a step on.
 
     Args:
         targets: like the parameters, a `Target` each.
         end: step at which all else is set to 0.
         every: steps of training between two projections.
-        rho: the penalty's factor at first and at `end`; it grows geometrically, so that the loss decides
+        rho: the penalty's factor at first; it grows a hundredfold until `end`, so that the loss decides
             first and the pattern last.
     """
     prune = masked(inner, gradual(targets, schedule=one_shot(at=end), score=energy()))
     return optax.chain(toward_pattern(targets, end=end, every=every, rho=rho), prune)
 
 
-def toward_pattern(
-    targets: PyTree, *, end: int, every: int, rho: tuple[float, float]
-) -> optax.GradientTransformation:
+def toward_pattern(targets: PyTree, *, end: int, every: int, rho: float) -> optax.GradientTransformation:
     """Adds rho * (W - Z + U) to gradients, until a step."""
-    first, last = rho
-    if not 0 < first <= last:
-        raise ValueError(f"`rho` must be above 0 and not fall, found {rho}.")
+    if not rho > 0:
+        raise UserError(f"`rho` must be above 0, found {rho}.")
     if every < 1:
         raise ValueError(f"`every` must be at least 1, found {every}.")
 
@@ -95,7 +95,7 @@ def toward_pattern(
             state.goal,
             state.dual,
         )
-        factor = jnp.where(before, first * (last / first) ** (jnp.float32(state.step) / max(end, 1)), 0)
+        factor = jnp.where(before, rho * _GROWTH ** (jnp.float32(state.step) / max(end, 1)), 0)
         gradients = jax.tree.map(
             lambda t, g, w, z, u: g + factor * (w - z + u) if t.pruned else g,
             targets,

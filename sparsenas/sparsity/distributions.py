@@ -44,7 +44,7 @@ def uniform(shapes: Sequence[Sequence[int]], fraction: float, patterns: Sequence
 def erk(shapes: Sequence[Sequence[int]], fraction: float, patterns: Sequence[Pattern]) -> np.ndarray:
     """Keeps more of small layers: nonzeros grow with the sum of a layer's sides, not with their product.
 
-    Erdős–Rényi kernel (Evci et al., 2020, https://arxiv.org/abs/1911.11134; Mocanu et al., 2018,
+    Erdos-Renyi kernel (Evci et al., 2020, https://arxiv.org/abs/1911.11134; Mocanu et al., 2018,
     https://arxiv.org/abs/1707.04780): 1 - fraction is proportional to
 
         (D + C + k + k) / (D * C * k * k)
@@ -68,8 +68,9 @@ def _shared(
     budget = (1 - fraction) * sizes.sum()
     if not low @ sizes - 1e-6 <= budget <= high @ sizes + 1e-6:
         raise UserError(
-            f"The patterns of these layers leave a fraction of zeros from {1 - high @ sizes / sizes.sum():.4f} "
-            f"to {1 - low @ sizes / sizes.sum():.4f} of their weights, found {fraction:g}."
+            "The patterns of these layers leave a fraction of zeros from "
+            f"{1 - high @ sizes / sizes.sum():.4f} to {1 - low @ sizes / sizes.sum():.4f} of their weights, "
+            f"found {fraction:g}."
         )
 
     def kept(scale: float) -> np.ndarray:
@@ -87,6 +88,6 @@ def check_fraction(fraction: float) -> None:
     """Raises `UserError` unless a fraction of zeros leaves some weights and takes some."""
     if not 0 < fraction < 1:
         raise UserError(
-            f"A fraction of zeros must be above 0 and below 1, found {fraction:g}; at 1 nothing would be left, "
-            "and without zeros a network is dense."
+            f"A fraction of zeros must be above 0 and below 1, found {fraction:g}; at 1 nothing would be "
+            "left, and without zeros a network is dense."
         )

@@ -34,9 +34,7 @@ class GradualMemory(NamedTuple):
     scores: list
 
 
-def gradual(
-    targets: PyTree, *, schedule: Schedule, score: Score | None = None, every: int = 1
-) -> Masker:
+def gradual(targets: PyTree, *, schedule: Schedule, score: Score | None = None, every: int = 1) -> Masker:
     """Returns the masker that prunes along a schedule; a pruned weight stays pruned.
 
     When the schedule has reached 1, a weight has exactly the zeros that its pattern promises.

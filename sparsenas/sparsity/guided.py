@@ -2,9 +2,9 @@
 
 A layer's time over its zeros has a band: below it the sparse kernel is slower than the dense one, above it
 more zeros gain next to nothing. Inside the bands of all layers the allocation takes the zeros that cost the
-least magnitude for the time they buy (in the spirit of AMC and NetAdapt: He et al., 2018,
-https://arxiv.org/abs/1802.03494; Yang et al., 2018, https://arxiv.org/abs/1804.03230), exactly, as the time of a
-network is a sum over its layers.
+least magnitude for the time they buy. Others search for them (AMC, He et al., 2018,
+https://arxiv.org/abs/1802.03494; NetAdapt, Yang et al., 2018, https://arxiv.org/abs/1804.03230); where a
+network's time is a sum over its layers, they can be computed.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """Where zeros of a layer pay: from `first`, where they do at all, to `last`, above which little is gained."""
+    """Where zeros of a layer pay: from `first` on they do, above `last` more of them gain little."""
 
     first: float
     last: float
@@ -112,7 +112,9 @@ def _rounded(us: np.ndarray, budget_us: float) -> np.ndarray:
 
 
 def losses(magnitudes: np.ndarray, kept: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the part of all squared weights that masks take away, [K]: what the layer's outputs lose in the mean.
+    """Returns the part of all squared weights that masks take away, [K].
+
+    It is what outputs lose in the mean, where inputs are independent of each other.
 
     Args:
         magnitudes: of a layer's weights.

@@ -29,7 +29,7 @@ def gate(a: jax.Array, u: jax.Array) -> jax.Array:
 
 
 def expected_gate(a: jax.Array) -> jax.Array:
-    """Returns the gates that are used in place of samples: clip(sigmoid(a) * (ZETA - GAMMA) + GAMMA, 0, 1)."""
+    """Returns what stands in for samples: clip(sigmoid(a) * (ZETA - GAMMA) + GAMMA, 0, 1)."""
     return _stretched(jax.nn.sigmoid(a))
 
 
@@ -103,7 +103,13 @@ def l0(
         gates = jax.tree.map(lambda w: jnp.full_like(w, first), weights)
         masks = jax.tree.map(lambda w: jnp.ones(w.shape, bool), weights)
         return L0State(
-            jnp.int32(0), jax.random.key_data(key), weights, gates, masks, opener.init(gates), inner.init(params)
+            jnp.int32(0),
+            jax.random.key_data(key),
+            weights,
+            gates,
+            masks,
+            opener.init(gates),
+            inner.init(params),
         )
 
     def update(gradients: PyTree, state: L0State, params: PyTree) -> tuple[PyTree, L0State]:

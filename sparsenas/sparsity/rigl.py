@@ -29,7 +29,7 @@ def rigl(targets: PyTree, *, end: int, every: int = 100, fraction: float = 0.3) 
     as random as weights are then.
 
     Args:
-        targets: like the parameters, a `Target` each, of patterns whose units stand alone: unstructured, blocks.
+        targets: like the parameters, a `Target` each, unstructured or of blocks.
         end: step from which the masks stay.
         every: steps between two changes of the masks.
         fraction: of the kept ones that the first change moves.

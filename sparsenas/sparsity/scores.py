@@ -33,7 +33,7 @@ def magnitude() -> Score:
 
 
 def energy() -> Score:
-    """w ** 2: what zeros take from the distance between weights and their projection, summed over a pattern."""
+    """w ** 2: what a zero adds to the squared distance from the weights as they were."""
     return Score(lambda w: (), lambda memory, w, g: memory, lambda memory, w: jnp.square(w))
 
 

@@ -148,7 +148,9 @@ def run(
         return value, (stats, correct)
 
     @jax.jit
-    def steps_of(state: _State, ranks: PyTree, fixed: tuple, batches: Batch, choices: Choices, steps: jax.Array):
+    def steps_of(
+        state: _State, ranks: PyTree, fixed: tuple, batches: Batch, choices: Choices, steps: jax.Array
+    ):
         # Steps are counted at run time, so that a shorter last call needs no compilation of its own.
         def step(i: int, carry: tuple) -> tuple:
             state, losses, correct = carry
