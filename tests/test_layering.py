@@ -24,7 +24,7 @@ LAYERS = (
     {"search", "report", "serve"},
     {"bench"},
     {"backends"},
-    {"pipeline"},
+    {"pipeline", "single"},
     {"cli"},
     {"__main__"},
 )
