@@ -11,7 +11,10 @@ from sparsenas.cli.lookup import find_space
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
-from sparsenas.single import TrainSettings, TrainSummary, load_run, load_trained, open_run, run
+from sparsenas.single.conclusion import TrainSummary
+from sparsenas.single.finished import load_trained
+from sparsenas.single.run import load_run, open_run, run
+from sparsenas.single.settings import TrainSettings
 from sparsenas.space import Arch, Space
 
 

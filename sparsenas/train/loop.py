@@ -202,8 +202,10 @@ def run(
         if keeper is not None and done:
             keeper.save(done, _kept(state, variables))
         raise
-    params, stats = state.average if settings.ema else (state.params, state.stats)
-    return jax.device_get(variables._replace(params=params, stats=stats))
+    if settings.ema:
+        params, stats = state.average
+        variables = between(variables._replace(params=params, stats=stats))
+    return jax.device_get(variables)
 
 
 def _drawn(

@@ -86,7 +86,9 @@ def pruning_optimizer(
             schedule = schedule_of(settings)
             return masked(inner, gradual(targets, schedule=schedule, score=score, every=settings.prune_every))
         case "rigl":
-            return masked(inner, rigl(targets, end=end, every=seldom, fraction=settings.rigl_fraction))
+            return masked(
+                inner, rigl(targets, end=max(end, 1), every=seldom, fraction=settings.rigl_fraction)
+            )
         case "sr_ste":
             return straight_through(
                 inner,
@@ -98,20 +100,21 @@ def pruning_optimizer(
         case "admm":
             return admm(inner, targets, end=end, every=seldom, rho=settings.admm_rho)
         case "l0":
-            return l0(inner, targets, end=end, key=key, penalty=settings.l0_penalty)
+            return l0(inner, targets, end=max(end, 1), key=key, penalty=settings.l0_penalty)
         case other:
             raise UserError(f"No algorithm named {other!r}. There are: gradual, rigl, sr_ste, admm, l0.")
 
 
 def pruning_steps(settings: NetworkSettings) -> tuple[int, int]:
     """Returns the steps at which pruning begins and ends; the last update still prunes."""
-    begin = min(round(settings.prune_begin * settings.steps), settings.steps - 1)
-    return begin, max(1, min(round(settings.prune_end * settings.steps), settings.steps - 1))
+    last = settings.steps - 1
+    begin = min(round(settings.prune_begin * settings.steps), last)
+    return begin, min(round(settings.prune_end * settings.steps), last)
 
 
 def schedule_of(settings: NetworkSettings) -> Schedule:
     """Returns the part of the final zeros at every step."""
     begin, end = pruning_steps(settings)
     if not settings.prune_power or begin >= end:
-        return one_shot(at=min(end, settings.steps - 1))
+        return one_shot(at=end)
     return polynomial(begin=begin, end=end, power=settings.prune_power)

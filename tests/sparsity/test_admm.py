@@ -17,6 +17,10 @@ from sparsenas.sparsity.patterns import TEES, Block, KernelPattern, NByM, Sparse
 PATTERN = KernelPattern(patterns=TEES)
 
 
+def projected(weight, targets):
+    return jax.jit(lambda w: project({"w": w}, targets)["w"])(jnp.asarray(weight))
+
+
 def nearest(weight, choices):
     """Returns the nearest array among all of `choices` (masks), by looking at each."""
     return min((np.where(mask, weight, 0) for mask in choices), key=lambda z: ((weight - z) ** 2).sum())
@@ -36,9 +40,7 @@ def test_projection_to_kernel_patterns_is_the_nearest_of_all(seed):
     weight = np.random.default_rng(seed).normal(size=(2, 2, 3, 3)).astype(np.float32)  # [D, C, 3, 3]
     fraction = PATTERN.fraction(kernels=0.5)
     targets = {"w": Target(Sparse(fraction, PATTERN), "conv")}
-    found = outputs_first(
-        np.asarray(project({"w": jnp.asarray(outputs_last(weight, "conv"))}, targets)["w"]), "conv"
-    )
+    found = outputs_first(np.asarray(projected(outputs_last(weight, "conv"), targets)), "conv")
     expected = nearest(weight.reshape(4, 9), kernel_choices(4, 2)).reshape(2, 2, 3, 3)
     np.testing.assert_array_equal(found, expected)
 
@@ -52,7 +54,7 @@ def test_projection_to_2_of_4_and_to_blocks_is_the_nearest_of_all(seed):
     blocks = nearest(weight, [np.stack([row] * 2) for row in groups])
     for pattern, expected in ((NByM(), two), (Block(2), blocks)):
         targets = {"w": Target(Sparse(0.5, pattern), "fully_connected")}
-        np.testing.assert_array_equal(project({"w": jnp.asarray(weight.T)}, targets)["w"].T, expected)
+        np.testing.assert_array_equal(projected(weight.T, targets).T, expected)
 
 
 def test_weights_approach_their_pattern_and_then_have_it():
@@ -66,7 +68,7 @@ def test_weights_approach_their_pattern_and_then_have_it():
     step = jax.jit(lambda w, s: tx.update(jax.tree.map(jnp.subtract, w, target), s, w))
 
     def away():
-        return float(np.linalg.norm(weights["w"] - project(weights, targets)["w"]))
+        return float(np.linalg.norm(weights["w"] - projected(weights["w"], targets)))
 
     first = away()
     for i in range(310):
