@@ -128,7 +128,8 @@ def run(
     done = 0
     if keeper is not None and (found := keeper.load(_kept(state, variables))) is not None:
         done, kept = found
-        state, variables = kept["state"], variables._replace(arch=kept["arch"], ranks=kept["ranks"])
+        state = kept["state"]
+        variables = Variables(state.params, kept["arch"], state.stats, kept["ranks"])
     state = jax.device_put(state)
     # Arguments of the compiled function: as constants inside it they would be compiled with it.
     fixed = jax.device_put((split.images, split.labels, loss.arrays))
