@@ -12,6 +12,7 @@ from sparsenas.space import Space
 
 if TYPE_CHECKING:
     from sparsenas.pipeline import SearchSettings
+    from sparsenas.single.series import Series
 
 T = TypeVar("T")
 
@@ -32,6 +33,13 @@ def find_experiment(name: str) -> "SearchSettings":
     from sparsenas.pipeline import SearchSettings
 
     return _find("experiment", "experiments", "EXPERIMENT", SearchSettings, name)
+
+
+def find_series(name: str) -> "Series":
+    """Returns the trainings of an experiment by name, or the `SERIES` of a Python file."""
+    from sparsenas.single.series import Series
+
+    return _find("experiment", "experiments", "SERIES", Series, name)
 
 
 def _known(folder: str) -> list[str]:

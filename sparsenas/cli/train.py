@@ -7,15 +7,15 @@ from typing import Annotated
 
 import tyro
 
-from sparsenas.cli.lookup import find_space
+from sparsenas.cli.lookup import find_series, find_space
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
 from sparsenas.single.conclusion import TrainSummary
 from sparsenas.single.finished import load_trained
 from sparsenas.single.run import load_run, open_run, run
-from sparsenas.single.settings import TrainSettings
-from sparsenas.space import Arch, Space
+from sparsenas.single.series import COLUMNS, row, run_series
+from sparsenas.single.settings import TrainSettings, architecture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +27,22 @@ class Options:
             of the space; `largest`, `smallest`; or `dense`, the largest without zeros.
         out: the run's folder; a new one under runs/ if left out.
         resume: go on with this run, which was stopped; its own settings count.
+        series: train all that an experiment compares, by name or as a Python file that defines SERIES, and
+            print the table; what --out has already is not done again. Only --dataset and --limit change it.
     """
 
     arch: Annotated[str | None, tyro.conf.Positional] = None
     settings: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=TrainSettings)
     out: Path | None = None
     resume: Path | None = None
+    series: str | None = None
 
 
 def main(args: list[str]) -> None:
     options = parse(Options, args, command="train")
+    if options.series is not None:
+        _series(options)
+        return
     if options.resume is not None:
         if options.settings != TrainSettings() or options.out is not None or options.arch is not None:
             raise UserError("A resumed run keeps its own settings; give --resume alone.")
@@ -46,11 +52,9 @@ def main(args: list[str]) -> None:
         settings, text = options.settings, options.arch
         if text is None:
             raise UserError("Expected an architecture to train, such as: sparsenas train largest")
-        if text == "dense":
-            settings = replace(settings, dense=True)
         folder = options.out
     space = find_space(settings.space)
-    arch = _architecture(space, text)
+    arch, settings = architecture(space, text, settings)
     start, teacher = (
         None if name is None else load_trained(Path(name), find_space)
         for name in (settings.start, settings.teacher)
@@ -71,15 +75,33 @@ def main(args: list[str]) -> None:
     terminal.print(f"Next: sparsenas profile {folder}/best/model.snas")
 
 
-def _architecture(space: Space, text: str) -> Arch:
-    """Returns the architecture that a name or option indices mean."""
-    named = {"largest": space.largest, "dense": space.largest, "smallest": space.smallest, **space.references}
-    if text in named:
-        return space.check(named[text])
+def _series(options: Options) -> None:
+    settings = options.settings
+    plain = replace(TrainSettings(), dataset=settings.dataset, limit=settings.limit)
+    if settings != plain or options.arch is not None or options.resume is not None:
+        raise UserError(
+            "A series has its own settings; give --series with --out, --dataset and --limit only."
+        )
+    series = find_series(options.series)
+    folder = options.out or Path("runs") / Path(options.series).stem
+    terminal = console()
+    terminal.print(f"{series.claim} ({series.paper})", markup=False)
+    rows = []
     try:
-        return space.parse(text)
-    except UserError as error:
-        raise UserError(f"{error} Names of space {space.name!r} are {', '.join(named)}.") from None
+        for name, summary in run_series(
+            series,
+            folder,
+            find_space,
+            dataset=None if settings.dataset == TrainSettings().dataset else settings.dataset,
+            limit=settings.limit,
+            progress=TerminalProgress(terminal),
+        ):
+            rows.append(row(name, summary))
+            terminal.print(f"{name}: {summary.accuracy:.2%}")
+    except KeyboardInterrupt:
+        terminal.print(f"Stopped. The same command goes on; what is done lies in {folder}.")
+        raise
+    terminal.print(table(str(folder / "results.md"), COLUMNS, rows))
 
 
 def _results(summary: TrainSummary):

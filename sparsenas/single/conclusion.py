@@ -9,6 +9,7 @@ import numpy as np
 
 from sparsenas import checkpoint, files, native, train
 from sparsenas.data import Data
+from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network
 from sparsenas.export.snas import to_bytes
@@ -50,6 +51,16 @@ class TrainSummary:
     file_bytes: int
     parity_max_abs_error: float
     layers: list[dict]
+
+
+def read_summary(path: Path) -> TrainSummary:
+    """Reads the summary of a finished run; raises `UserError` for a damaged one."""
+    try:
+        return TrainSummary(**json.loads(path.read_text()))
+    except OSError as error:
+        raise UserError(f"Cannot read {str(path)!r}: {error.strerror}.") from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"Cannot read the summary {str(path)!r}: {error}.") from None
 
 
 def conclude(

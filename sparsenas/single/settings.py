@@ -1,9 +1,10 @@
 """What determines the training of one network."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sparsenas.errors import UserError
+from sparsenas.space import Arch, Space
 from sparsenas.train import NetworkSettings
 
 
@@ -70,3 +71,22 @@ class TrainSettings:
             raise UserError("`target_ms` is for `distribution` guided.")
         if self.learn_patterns and (self.pattern != "pattern" or self.start is None):
             raise UserError("`learn_patterns` needs `pattern` pattern and the weights of `start`.")
+
+
+def architecture(space: Space, text: str, settings: TrainSettings) -> tuple[Arch, TrainSettings]:
+    """Returns the architecture that a name or option indices mean, and what it makes of the settings.
+
+    Args:
+        text: option indices joined by '-', the name of a reference network of the space, `largest`,
+            `smallest`, or `dense`, which is the largest without zeros.
+
+    Raises:
+        UserError: where the space has no such architecture.
+    """
+    named = {"largest": space.largest, "dense": space.largest, "smallest": space.smallest, **space.references}
+    if text not in named:
+        try:
+            return space.parse(text), settings
+        except UserError as error:
+            raise UserError(f"{error} Names of space {space.name!r} are {', '.join(named)}.") from None
+    return space.check(named[text]), replace(settings, dense=settings.dense or text == "dense")

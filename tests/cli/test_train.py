@@ -11,13 +11,31 @@ import pytest
 
 from sparsenas import checkpoint, native
 from sparsenas.__main__ import main
-from sparsenas.cli.lookup import find_space
+from sparsenas.cli.lookup import find_series, find_space
 from sparsenas.data import load
 from sparsenas.latency.table import save
+from sparsenas.single.run import load_run
+from sparsenas.single.settings import architecture
 from tests.latency.made_up import table_of_space
 
 SHORT = ["--network.steps", "40", "--limit", "200"]
 SPACE = find_space("tiny")
+
+SERIES = """
+from sparsenas.single.series import Job, Series
+from sparsenas.single.settings import TrainSettings
+from sparsenas.train import NetworkSettings
+
+NETWORK = NetworkSettings(steps=20)
+SERIES = Series(
+    claim="Zeros cost little.",
+    paper="Nobody, 2026",
+    jobs={
+        "first": Job(arch="smallest", settings=TrainSettings(dense=True, network=NETWORK)),
+        "second": Job(arch="smallest", settings=TrainSettings(start="first", sparsity=0.8, network=NETWORK)),
+    },
+)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +159,34 @@ def test_a_search_and_a_training_are_told_apart(folder, capsys):
     (folder / "searched").mkdir(exist_ok=True)
     (folder / "searched" / "config.json").write_text('{"settings": {}}')
     assert "sparsenas search --resume searched" in fails(capsys, "train", "--resume", "searched")
+
+
+def test_a_series_trains_what_is_missing_and_prints_the_table(folder, capsys):
+    (folder / "both.py").write_text(SERIES)
+    assert main(["train", "--series", "both.py", "--limit", "150", "--out", "both"]) == 0
+    text = capsys.readouterr().out
+    assert "Zeros cost little. (Nobody, 2026)" in text
+    lines = (folder / "both" / "results.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in lines[4:]] == ["| first", "| second"]
+    assert f"{summary(folder / 'both' / 'second')['nonzeros']:,}" in lines[5]
+    assert load_run(folder / "both" / "second")[0].start == "both/first"
+    (folder / "both" / "second" / "summary.json").unlink()
+    before = (folder / "both" / "first" / "summary.json").stat().st_mtime_ns
+    assert main(["train", "--series", "both.py", "--limit", "150", "--out", "both"]) == 0
+    assert (folder / "both" / "results.md").read_text().splitlines() == lines
+    assert (folder / "both" / "first" / "summary.json").stat().st_mtime_ns == before
+    assert "other settings than this series" in fails(capsys, "train", "--series", "both.py", "--out", "both")
+    assert "its own settings" in fails(capsys, "train", "largest", "--series", "both.py")
+    assert "No experiment named 'neither'" in fails(capsys, "train", "--series", "neither")
+
+
+@pytest.mark.parametrize("name", ["fast_sparse_convnets", "holistic_sparse_cnn"])
+def test_series_that_come_along_can_be_trained(name):
+    for job in find_series(name).jobs.values():
+        space = find_space(job.settings.space)
+        arch, settings = architecture(space, job.arch, job.settings)
+        assert space.check(arch) == arch
+        assert settings.start in (None, *find_series(name).jobs)
 
 
 def test_a_teacher_of_other_classes_is_refused(folder, capsys):
