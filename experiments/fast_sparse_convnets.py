@@ -19,8 +19,8 @@ def job(arch: str, **settings) -> Job:
 
 
 SERIES = Series(
-    claim="For its multiply-adds, a wide network with zeros is more accurate than a narrow one without; blocks "
-    "of four cost little of that.",
+    claim="For its multiply-adds a wide network with zeros is more accurate than a narrow one without; "
+    "blocks of four cost little of that.",
     paper="Elsen et al., 2020, https://arxiv.org/abs/1911.09723",
     jobs={
         "dense": job("dense"),
