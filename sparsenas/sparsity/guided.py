@@ -86,6 +86,9 @@ def allocate(layers: Sequence[Options], *, budget_us: float) -> np.ndarray:
             f"These layers take at least {fastest / 1e3:.4f} ms, however many zeros they have; "
             f"found {budget_us / 1e3:.4f} ms to spend on them."
         )
+    wished = np.array([int(layer.lost.argmin()) for layer in layers])
+    if sum(layer.us[k] for layer, k in zip(layers, wished, strict=True)) <= budget_us:
+        return wished
     parts = [_rounded(layer.us, budget_us) for layer in layers]
     # least[t]: the least that layers so far lose in exactly t parts of time or fewer.
     least = np.zeros(_PARTS + 1)

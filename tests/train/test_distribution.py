@@ -154,7 +154,9 @@ def test_a_layer_where_zeros_do_not_pay_stays_dense():
     small = dataclasses.replace(large, name="small", c_in=8, c_out=8, height=4, width=4, inputs=(0,))
     layers = [large, small]
     variants = [
-        dataclasses.replace(one, pattern=Unstructured(), sparsity=f) for one in layers for f in (0.5, 0.9)
+        dataclasses.replace(one, pattern=Unstructured(), sparsity=f)
+        for one in layers
+        for f in (0.5, 0.9, 0.98)
     ]
     table = table_of([*layers, *variants])
     flat = [
