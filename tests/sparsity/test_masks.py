@@ -28,15 +28,16 @@ CASES = [
 IDS = [f"{pattern.name}-{op}-{shape}" for pattern, _, op, shape in CASES]
 
 
-def masks(score, target, part):
-    found = jax.jit(lambda s, p: masks_of({"w": s}, {"w": target}, p))(jnp.asarray(score), jnp.float32(part))
-    return np.asarray(found["w"])
+def masker(target):
+    """Returns a compiled function of scores and part."""
+    compiled = jax.jit(lambda s, p: masks_of({"w": s}, {"w": target}, p)["w"])
+    return lambda score, part: np.asarray(compiled(jnp.asarray(score), jnp.float32(part)))
 
 
 @pytest.mark.parametrize(("pattern", "fraction", "op", "shape"), CASES, ids=IDS)
 def test_at_the_end_masks_are_what_the_pattern_keeps(pattern, fraction, op, shape):
     score = np.random.default_rng(0).random(shape, np.float32)
-    found = masks(score, Target(Sparse(fraction, pattern), op), 1)
+    found = masker(Target(Sparse(fraction, pattern), op))(score, 1)
     assert found.shape == shape
     np.testing.assert_array_equal(outputs_first(found, op), pattern.keep(outputs_first(score, op), fraction))
     assert found.sum() == pattern.nonzeros(outputs_first(score, op).shape, fraction)
@@ -47,10 +48,10 @@ def test_zeros_grow_with_the_part_and_only_take_more(pattern, fraction, op, shap
     weight = np.random.default_rng(1).random(shape, np.float32) + 0.1
     target = Target(Sparse(fraction, pattern), op)
     final = weight.size - pattern.nonzeros(outputs_first(weight, op).shape, fraction)
-    kept = np.ones(shape, bool)
+    kept, masks = np.ones(shape, bool), masker(target)
     for part in np.linspace(0, 1, 6):
         # As training sees them: what was pruned before is 0 by now.
-        found = masks(np.where(kept, weight, 0), target, part)
+        found = masks(np.where(kept, weight, 0), part)
         assert not (found & ~kept).any()
         if isinstance(pattern, Unstructured | Block):
             # At most half a unit of each of two kinds off.
@@ -61,7 +62,7 @@ def test_zeros_grow_with_the_part_and_only_take_more(pattern, fraction, op, shap
 
 def test_a_part_of_2_to_4_is_whole_groups_that_lose_least():
     score = np.array([[9, 1, 8, 2], [5, 6, 7, 8]], np.float32)  # The first group loses 3, the second 11.
-    found = masks(score.T, Target(Sparse(0.5, NByM()), "fully_connected"), 0.5).T
+    found = masker(Target(Sparse(0.5, NByM()), "fully_connected"))(score.T, 0.5).T
     assert found.tolist() == [[True, False, True, False], [True] * 4]
 
 

@@ -52,8 +52,9 @@ def test_it_drops_the_smallest_and_grows_where_the_gradient_is_largest():
     )
     state = tx.init(weights)
     gradient = {"w": np.array([[1, 1, 1, 1, 2, 9, 3, 8]], np.float32).T, "b": np.zeros(1, np.float32)}
+    step = jax.jit(lambda w, s: tx.update(gradient, s, w))
     for expected in ([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 1, 0, 1]):
-        updates, state = tx.update(gradient, state, weights)
+        updates, state = step(weights, state)
         weights = optax.apply_updates(weights, updates)
         assert np.asarray(state.masks["w"]).ravel().astype(int).tolist() == expected
     # What grew starts at 0, what was kept is as it was.

@@ -33,7 +33,7 @@ def test_scores_are_their_formulas():
 
 
 @pytest.mark.parametrize(
-    ("score", "kept"), [(magnitude(), [2, 3]), (movement(), [2, 3]), (first_order(), [0, 2])]
+    ("score", "kept"), [(magnitude(), [2, 3]), (movement(), [2, 3]), (first_order(), [1, 2])]
 )
 def test_pruning_keeps_the_highest_scores(score, kept):
     weights = {"w": WEIGHT}
