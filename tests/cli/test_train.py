@@ -99,30 +99,23 @@ def test_zeros_come_from_a_device_a_start_and_a_teacher(folder, capsys):
     assert [layer.nonzeros for layer in layers] == list(nonzeros.values())
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights(folder):
-    """Ctrl-C, as a user would, in a process of its own."""
-    args = ["smallest", "--network.steps", "400", "--limit", "200", "--checkpoint-every", "20"]
-    command = [sys.executable, "-m", "sparsenas", "train"]
-    running = subprocess.Popen(
-        [*command, *args, "--out", "stopped"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def test_a_stopped_training_says_how_to_go_on_and_does(folder):
+    """Ctrl-C, as a user would, in a process of its own; that no bit differs then is shown elsewhere."""
+    command = [sys.executable, "-m", "sparsenas", "train", "smallest", "--out", "stopped"]
+    args = ["--network.steps", "160", "--limit", "200", "--checkpoint-every", "20"]
+    running = subprocess.Popen([*command, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     checkpoints = folder / "stopped" / "checkpoints"
     while running.poll() is None and not checkpoint.steps(checkpoints):
-        time.sleep(0.05)
+        time.sleep(0.02)
     running.send_signal(signal.SIGINT)
     text, _ = running.communicate()
     assert running.returncode == 130, text
     assert "Stopped. Go on with: sparsenas train --resume stopped" in text
     assert not (folder / "stopped" / "summary.json").exists()
-    assert 20 <= max(checkpoint.steps(checkpoints)) < 400
-    for more in (["--resume", "stopped"], [*args, "--out", "whole"]):
-        done = subprocess.run([*command, *more], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    stopped, _ = checkpoint.load(folder / "stopped" / "best" / "weights.safetensors")
-    whole, _ = checkpoint.load(folder / "whole" / "best" / "weights.safetensors")
-    assert stopped.keys() == whole.keys()
-    for name, array in whole.items():
-        np.testing.assert_array_equal(stopped[name], array)
+    assert 20 <= max(checkpoint.steps(checkpoints)) < 160
+    assert main(["train", "--resume", "stopped"]) == 0
+    assert max(checkpoint.steps(checkpoints)) == 160
+    assert summary(folder / "stopped")["steps"] == 160
 
 
 @pytest.mark.parametrize(
