@@ -14,6 +14,7 @@ from sparsenas.space import Arch, Space
 
 if TYPE_CHECKING:
     from sparsenas.pipeline import SearchSettings
+    from sparsenas.single.series import Series
 
 T = TypeVar("T")
 
@@ -79,6 +80,13 @@ def find_experiment(name: str) -> "SearchSettings":
 
     module = _module("experiment", "experiments", "EXPERIMENT", name)
     return _typed(name, "EXPERIMENT", getattr(module, "EXPERIMENT", None), SearchSettings)
+
+
+def find_series(name: str) -> "Series":
+    """Returns the trainings of an experiment by name, or the `SERIES` of a Python file."""
+    from sparsenas.single.series import Series
+
+    return _find("experiment", "experiments", "SERIES", Series, name)
 
 
 def _known(folder: str) -> list[str]:
