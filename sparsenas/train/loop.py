@@ -27,6 +27,26 @@ PyTree = Any
 Report = Callable[[int, int, dict[str, float]], None]
 """`(steps done, steps in all, metrics)`, now and then during training."""
 
+
+class Passed(NamedTuple):
+    """What the passes of one step leave.
+
+    Attributes:
+        loss: scalar.
+        gradients: like the parameters.
+        stats: of the images of this step.
+        correct: part of the images that are classified correctly, scalar.
+    """
+
+    loss: jax.Array
+    gradients: PyTree
+    stats: PyTree
+    correct: jax.Array
+
+
+Passes = Callable[[Variables, jax.Array, jax.Array, Choices], Passed]
+"""`(variables, x, labels, choices) -> passed` with x float32 [N, H, W, C] and labels int32 [N]."""
+
 # Of the running mean and variance of normalisation: what one batch moves them.
 _STATS_RATE = 0.1
 
@@ -74,30 +94,24 @@ def run(
     draw: Callable[[int], Choices],
     between: Callable[[Variables], Variables],
     report: Report | None,
+    passes: Passes | None = None,
+    placement: jax.sharding.Sharding | None = None,
 ) -> Variables:
     """Runs all steps.
 
     Args:
-        draw: gives the choices of so many steps, [steps, options] each.
+        draw: gives the choices of so many steps, [steps, options] each, or as `passes` takes them.
         between: changes the variables after each call of the device.
+        passes: computes what a step learns from; `one_pass` of `net` where left out.
+        placement: of images, labels and variables; the default device where left out.
     """
-    images, labels = jax.device_put((split.images, split.labels))
-    state = jax.device_put(_State(variables.params, variables.stats, optimizer.init(variables.params)))
+    passes = passes or one_pass(net, label_smoothing=settings.label_smoothing)
+    images, labels = jax.device_put((split.images, split.labels), placement)
+    state = _State(variables.params, variables.stats, optimizer.init(variables.params))
+    state = jax.device_put(state, placement)
     batches = batches_of(
         len(split.images), batch=settings.batch, shift=settings.shift, flip=settings.flip, rng=rng
     )
-
-    def loss_and_stats(params: PyTree, state: _State, ranks: PyTree, batch: "Batch", choices: Choices):
-        x = to_float(augmented(images, batch))
-        used = variables._replace(params=params, stats=state.stats, ranks=ranks)
-        outputs, stats = net.apply(used, x, choices, train=True)
-        classes = outputs.shape[-1]
-        targets = optax.smooth_labels(
-            jax.nn.one_hot(labels[batch.indices], classes), settings.label_smoothing
-        )
-        loss = optax.softmax_cross_entropy(outputs, targets).mean()
-        correct = (outputs.argmax(-1) == labels[batch.indices]).mean()
-        return loss, (stats, correct)
 
     @jax.jit
     def steps_of(state: _State, ranks: PyTree, batches: "Batch", choices: Choices, steps: jax.Array):
@@ -105,13 +119,12 @@ def run(
         def step(i: int, carry: tuple) -> tuple:
             state, losses, correct = carry
             batch, options = jax.tree.map(lambda a: a[i], (batches, choices))
-            (loss, (stats, right)), gradients = jax.value_and_grad(loss_and_stats, has_aux=True)(
-                state.params, state, ranks, batch, options
-            )
-            updates, moments = optimizer.update(gradients, state.optimizer, state.params)
-            stats = optax.incremental_update(stats, state.stats, _STATS_RATE)
+            used = variables._replace(params=state.params, stats=state.stats, ranks=ranks)
+            found = passes(used, to_float(augmented(images, batch)), labels[batch.indices], options)
+            updates, moments = optimizer.update(found.gradients, state.optimizer, state.params)
+            stats = optax.incremental_update(found.stats, state.stats, _STATS_RATE)
             state = _State(optax.apply_updates(state.params, updates), stats, moments)
-            return state, losses.at[i].set(loss), correct.at[i].set(right)
+            return state, losses.at[i].set(found.loss), correct.at[i].set(found.correct)
 
         zeros = jnp.zeros(steps_per_call)
         return lax.fori_loop(0, steps, step, (state, zeros, zeros))
@@ -130,6 +143,27 @@ def run(
             }
             report(done + steps, settings.steps, metrics)
     return jax.device_get(variables)
+
+
+def one_pass(net: PureModule, *, label_smoothing: float, **settings: Any) -> Passes:
+    """Returns the loss of a network against smoothed labels, and what comes with it.
+
+    Args:
+        settings: of `net.apply` beside `train`.
+    """
+
+    def passes(variables: Variables, x: jax.Array, labels: jax.Array, choices: Choices) -> Passed:
+        def loss(params: PyTree) -> tuple[jax.Array, tuple[PyTree, jax.Array]]:
+            used = variables._replace(params=params)
+            outputs, stats = net.apply(used, x, choices, train=True, **settings)
+            targets = optax.smooth_labels(jax.nn.one_hot(labels, outputs.shape[-1]), label_smoothing)
+            correct = (outputs.argmax(-1) == labels).mean()
+            return optax.softmax_cross_entropy(outputs, targets).mean(), (stats, correct)
+
+        (value, (stats, correct)), gradients = jax.value_and_grad(loss, has_aux=True)(variables.params)
+        return Passed(value, gradients, stats, correct)
+
+    return passes
 
 
 def _check_losses(losses: np.ndarray, done: int, settings: LoopSettings) -> None:
