@@ -18,7 +18,7 @@ def every_space():
         return net.conv1x1("more.mix", x, width, sparsity=net.choice("more.zeros", MIXED))
 
     x = net.conv_hwc(
-        "stem", net.image, net.choice("stem", (3, 4)), kernel=net.choice("stem.kernel", (1, 3)), stride=1,
+        "stem", net.image, net.choice("stem", (3, 4)), kernel=net.choice("stem.kernel", (3, 5)), stride=1,
         activation="hard_swish",
     )  # fmt: skip
     # One choice decides how large a kernel is and how many zeros it has.

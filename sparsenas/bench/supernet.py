@@ -133,14 +133,17 @@ def _steps(space: Space, batch: int) -> Callable[[Choices], None]:
     labels = jnp.asarray(rng.integers(0, space.classes, batch), jnp.int32)
     optimizer = adamw(train.SupernetSettings(batch=batch))
     moments = optimizer.init(variables.params)
-    passes = one_pass(net, label_smoothing=0.1, hard=True)
+    passes = one_pass(net, hard=True)
+
+    def loss_of(outputs: jax.Array) -> jax.Array:
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, labels).mean()
 
     @jax.jit
     def run(params: Any, moments: optax.OptState, choices: Choices) -> tuple:
         def step(i: int, state: tuple) -> tuple:
             params, moments = state
             options = tuple(option[i] for option in choices)
-            found = passes(variables._replace(params=params), x, labels, options)
+            found = passes(variables._replace(params=params), x, options, loss_of)
             updates, moments = optimizer.update(found.gradients, moments, params)
             return optax.apply_updates(params, updates), moments
 

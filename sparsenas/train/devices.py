@@ -1,5 +1,6 @@
 """Spreads the images of a batch over devices; each has all of the weights."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -56,8 +57,9 @@ def spread(devices: int | None, *, batch: int) -> Spread | None:
 def shared_out(passes: Passes, images: NamedSharding) -> Passes:
     """Returns the same passes with the images of a batch spread over devices."""
 
-    def spread_passes(variables: Variables, x: jax.Array, labels: jax.Array, choices: Choices) -> Passed:
-        x, labels = (lax.with_sharding_constraint(array, images) for array in (x, labels))
-        return passes(variables, x, labels, choices)
+    def spread_passes(
+        variables: Variables, x: jax.Array, choices: Choices, loss_of: Callable[[jax.Array], jax.Array]
+    ) -> Passed:
+        return passes(variables, lax.with_sharding_constraint(x, images), choices, loss_of)
 
     return spread_passes

@@ -6,6 +6,7 @@ this kind costs as much as a step. Batches, shifts and architectures are drawn w
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -34,18 +35,18 @@ class Passed(NamedTuple):
     Attributes:
         loss: scalar.
         gradients: like the parameters.
-        stats: of the images of this step.
-        correct: part of the images that are classified correctly, scalar.
+        stats: of normalisation, of the images of this step.
+        outputs: [N, classes].
     """
 
     loss: jax.Array
     gradients: PyTree
     stats: PyTree
-    correct: jax.Array
+    outputs: jax.Array
 
 
-Passes = Callable[[Variables, jax.Array, jax.Array, Choices], Passed]
-"""`(variables, x, labels, choices) -> passed` with x float32 [N, H, W, C] and labels int32 [N]."""
+Passes = Callable[[Variables, jax.Array, Choices, Callable[[jax.Array], jax.Array]], Passed]
+"""`(variables, x, choices, loss_of) -> passed`; x is float32 [N, H, W, C], `loss_of(outputs)` a scalar."""
 
 # Of the running mean and variance of normalisation: what one batch moves them.
 _STATS_RATE = 0.1
@@ -105,7 +106,7 @@ def run(
         passes: computes what a step learns from; `one_pass` of `net` where left out.
         placement: of images, labels and variables; the default device where left out.
     """
-    passes = passes or one_pass(net, label_smoothing=settings.label_smoothing)
+    passes = passes or one_pass(net)
     images, labels = jax.device_put((split.images, split.labels), placement)
     state = _State(variables.params, variables.stats, optimizer.init(variables.params))
     state = jax.device_put(state, placement)
@@ -120,11 +121,14 @@ def run(
             state, losses, correct = carry
             batch, options = jax.tree.map(lambda a: a[i], (batches, choices))
             used = variables._replace(params=state.params, stats=state.stats, ranks=ranks)
-            found = passes(used, to_float(augmented(images, batch)), labels[batch.indices], options)
+            wanted = labels[batch.indices]
+            loss_of = partial(_cross_entropy, labels=wanted, smoothing=settings.label_smoothing)
+            found = passes(used, to_float(augmented(images, batch)), options, loss_of)
+            right = (found.outputs.argmax(-1) == wanted).mean()
             updates, moments = optimizer.update(found.gradients, state.optimizer, state.params)
             stats = optax.incremental_update(found.stats, state.stats, _STATS_RATE)
             state = _State(optax.apply_updates(state.params, updates), stats, moments)
-            return state, losses.at[i].set(found.loss), correct.at[i].set(found.correct)
+            return state, losses.at[i].set(found.loss), correct.at[i].set(right)
 
         zeros = jnp.zeros(steps_per_call)
         return lax.fori_loop(0, steps, step, (state, zeros, zeros))
@@ -145,25 +149,30 @@ def run(
     return jax.device_get(variables)
 
 
-def one_pass(net: PureModule, *, label_smoothing: float, **settings: Any) -> Passes:
-    """Returns the loss of a network against smoothed labels, and what comes with it.
+def one_pass(net: PureModule, **settings: Any) -> Passes:
+    """Returns how a step learns from one network.
 
     Args:
         settings: of `net.apply` beside `train`.
     """
 
-    def passes(variables: Variables, x: jax.Array, labels: jax.Array, choices: Choices) -> Passed:
+    def passes(
+        variables: Variables, x: jax.Array, choices: Choices, loss_of: Callable[[jax.Array], jax.Array]
+    ) -> Passed:
         def loss(params: PyTree) -> tuple[jax.Array, tuple[PyTree, jax.Array]]:
             used = variables._replace(params=params)
             outputs, stats = net.apply(used, x, choices, train=True, **settings)
-            targets = optax.smooth_labels(jax.nn.one_hot(labels, outputs.shape[-1]), label_smoothing)
-            correct = (outputs.argmax(-1) == labels).mean()
-            return optax.softmax_cross_entropy(outputs, targets).mean(), (stats, correct)
+            return loss_of(outputs), (stats, outputs)
 
-        (value, (stats, correct)), gradients = jax.value_and_grad(loss, has_aux=True)(variables.params)
-        return Passed(value, gradients, stats, correct)
+        (value, (stats, outputs)), gradients = jax.value_and_grad(loss, has_aux=True)(variables.params)
+        return Passed(value, gradients, stats, outputs)
 
     return passes
+
+
+def _cross_entropy(outputs: jax.Array, *, labels: jax.Array, smoothing: float) -> jax.Array:
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, outputs.shape[-1]), smoothing)
+    return optax.softmax_cross_entropy(outputs, targets).mean()
 
 
 def _check_losses(losses: np.ndarray, done: int, settings: LoopSettings) -> None:

@@ -5,6 +5,7 @@ smallest and random ones. In-place distillation (same paper) lets all but the la
 instead of the labels.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,56 +20,46 @@ from sparsenas.train.loop import Passed, Passes
 PyTree = Any
 
 
-def sandwich(
-    net: PureModule,
-    *,
-    networks: int,
-    classes: int,
-    label_smoothing: float,
-    distillation: bool,
-    **settings: Any,
-) -> Passes:
-    """Returns the mean loss of several networks of a supernet, and what comes with it.
+def sandwich(net: PureModule, *, networks: int, classes: int, distillation: bool, **settings: Any) -> Passes:
+    """Returns how a step learns from several networks of a supernet, by the mean of their losses.
 
-    Their choices are [networks, options], the largest network first; statistics and the part of images that
-    are correct are its own. One runs after the other, in the memory of one.
+    Their choices are [networks, options], the largest network first; statistics and outputs are its own. One
+    runs after the other, in the memory of one.
 
     Args:
         distillation: whether the others learn from the largest.
         settings: of `net.apply` beside `train`.
     """
 
-    def passes(variables: Variables, x: jax.Array, labels: jax.Array, choices: Choices) -> Passed:
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, classes), label_smoothing)
-
-        def add(i: int, carry: tuple[Passed, jax.Array]) -> tuple[Passed, jax.Array]:
-            total, goal = carry
-
+    def passes(
+        variables: Variables, x: jax.Array, choices: Choices, loss_of: Callable[[jax.Array], jax.Array]
+    ) -> Passed:
+        def add(i: int, total: Passed) -> Passed:
             def loss(params: PyTree) -> tuple[jax.Array, tuple[PyTree, jax.Array]]:
                 used = variables._replace(params=params)
-                options = tuple(options[i] for options in choices)
-                logits, stats = net.apply(used, x, options, train=True, **settings)
-                return optax.softmax_cross_entropy(logits, goal).mean(), (stats, logits)
+                options = tuple(jnp.asarray(options)[i] for options in choices)
+                outputs, stats = net.apply(used, x, options, train=True, **settings)
+                value = loss_of(outputs)
+                if distillation:
+                    taught = optax.softmax_cross_entropy(outputs, jax.nn.softmax(total.outputs)).mean()
+                    value = jnp.where(i == 0, value, taught)
+                return value, (stats, outputs)
 
-            (value, (stats, logits)), gradients = jax.value_and_grad(loss, has_aux=True)(variables.params)
-
-            def of_largest(now: PyTree, before: PyTree) -> PyTree:
-                return jax.tree.map(lambda a, b: jnp.where(i == 0, a, b), now, before)
-
-            total = Passed(
-                loss=total.loss + value / networks,
-                gradients=jax.tree.map(lambda a, b: a + b / networks, total.gradients, gradients),
-                stats=of_largest(stats, total.stats),
-                correct=of_largest((logits.argmax(-1) == labels).mean(), total.correct),
+            (value, (stats, outputs)), gradients = jax.value_and_grad(loss, has_aux=True)(variables.params)
+            stats, outputs = jax.tree.map(
+                lambda now, before: jnp.where(i == 0, now, before),
+                (stats, outputs),
+                (total.stats, total.outputs),
             )
-            return total, of_largest(jax.nn.softmax(logits), goal) if distillation else goal
+            gradients = jax.tree.map(lambda a, b: a + b / networks, total.gradients, gradients)
+            return Passed(total.loss + value / networks, gradients, stats, outputs)
 
         nothing = Passed(
             loss=jnp.float32(0),
             gradients=jax.tree.map(jnp.zeros_like, variables.params),
             stats=variables.stats,
-            correct=jnp.float32(0),
+            outputs=jnp.zeros((len(x), classes)),
         )
-        return lax.fori_loop(0, networks, add, (nothing, targets))[0]
+        return lax.fori_loop(0, networks, add, nothing)
 
     return passes

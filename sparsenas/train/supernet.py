@@ -85,7 +85,7 @@ def train_supernet(
     """
     init_rng, data_rng, arch_rng = np.random.default_rng(seed).spawn(3)
     # With one-hot choices absent blocks cost nothing.
-    how = {"label_smoothing": settings.label_smoothing, "hard": True, "dtype": jnp.dtype(settings.precision)}
+    how = {"hard": True, "dtype": jnp.dtype(settings.precision)}
     if settings.sandwich is None:
         passes = one_pass(net, **how)
     else:

@@ -102,7 +102,7 @@ def test_a_folded_network_keeps_the_supernets_mask():
 
 def test_an_architecture_of_another_space_is_an_error():
     variables = supernet(SPACE).init(np.random.default_rng(0))
-    with pytest.raises(UserError, match="An architecture of space 'tiny' has 16 option indices, found 0"):
+    with pytest.raises(UserError, match="An architecture of space 'tiny' has 14 option indices, found 0"):
         fold(SPACE, variables, classes=CLASSES)
 
 

@@ -56,7 +56,7 @@ def test_every_width_has_the_pattern_and_its_fraction(pattern):
         np.testing.assert_array_equal(pattern.stored(used), kept)
         # Every shell is rounded by itself: 3 x 3 of widths, one more where a width cuts blocks of four. A
         # width that cuts a group of four inputs may lose two of them in every row.
-        slack = {"block2": 2 * 9, "block4": 4 * 12, "2:4": 2 * d, "pattern": 4 * 9}.get(pattern.name, 9)
+        slack = {"block2": 2 * 9, "block4": 4 * 12, "2:4": 4 * d, "pattern": 4 * 9}.get(pattern.name, 9)
         assert abs(kept.sum() - pattern.nonzeros(shape, fraction)) <= slack / 2
 
 
