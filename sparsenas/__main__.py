@@ -11,6 +11,7 @@ from sparsenas.errors import UserError
 
 COMMANDS = {
     "search": "find a fast sparse network for your data; the whole path from images to model.snas",
+    "train": "train one architecture alone, dense or with zeros, and write its model file",
     "measure": "measure a latency table of this machine, a phone, a browser or a cluster",
     "latency": "predict how long a network takes, layer by layer, from a latency table",
     "serve": "answer questions about latencies over HTTP",

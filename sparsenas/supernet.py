@@ -26,10 +26,10 @@ from jax import lax
 
 from sparsenas.dims import Dim, combine, constant
 from sparsenas.nn.layers import Convolution, FullyConnected, activate
-from sparsenas.nn.layout import outputs_first, outputs_last
 from sparsenas.nn.pooling import average_pool, max_pool
 from sparsenas.nn.pure import PureModule, Variables, pure
 from sparsenas.space import IMAGE, Arch, Space, Template
+from sparsenas.sparsity.layout import outputs_first, outputs_last
 from sparsenas.sparsity.patterns import DENSE, Sparsity
 from sparsenas.sparsity.ranks import ranks, sparse_patterns
 
@@ -90,7 +90,7 @@ def refresh_ranks(space: Space, variables: Variables) -> Variables:
 
 def _ranks(weight: np.ndarray, template: Template) -> np.ndarray:
     """Returns the ranks of a layer's weights for each of its patterns: [patterns, *weight.shape]."""
-    first = outputs_first(template.op, weight)
+    first = outputs_first(weight, template.op)
     found = [
         ranks(
             first.reshape(len(first), template.c_in.max, -1),
@@ -101,7 +101,7 @@ def _ranks(weight: np.ndarray, template: Template) -> np.ndarray:
         )
         for pattern in sparse_patterns(template.sparsity.values.flat)
     ]
-    return np.stack([outputs_last(template.op, rank.reshape(first.shape)) for rank in found])
+    return np.stack([outputs_last(rank.reshape(first.shape), template.op) for rank in found])
 
 
 def _widths(width: Dim) -> list[int]:

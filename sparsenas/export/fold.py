@@ -14,9 +14,9 @@ import numpy as np
 from sparsenas.errors import UserError
 from sparsenas.export.network import LayerWeights, Network, stored_weights
 from sparsenas.nn.batch_norm import EPSILON
-from sparsenas.nn.layout import outputs_first
 from sparsenas.nn.pure import Variables
 from sparsenas.space import Arch, Layer, Space, Template
+from sparsenas.sparsity.layout import outputs_first
 from sparsenas.sparsity.ranks import sparse_patterns
 
 
@@ -64,12 +64,12 @@ def _fold(layer: Layer, template: Template, variables: Variables) -> LayerWeight
 def _cut_out(layer: Layer, template: Template, variables: Variables) -> np.ndarray:
     """Returns the weights that a layer uses of those of its template, as `Layer.weight_shape` says."""
     part = _part(layer, template)
-    weight = outputs_first(layer.op, np.asarray(variables.params[layer.name]["weight"]))[part]
+    weight = outputs_first(np.asarray(variables.params[layer.name]["weight"]), layer.op)[part]
     if layer.name in variables.ranks:
         if layer.sparsity:
             number = sparse_patterns(template.sparsity.values.flat).index(layer.pattern)
             rank = np.asarray(variables.ranks[layer.name]["rank"])[number]
-            weight = np.where(outputs_first(layer.op, rank)[part] >= np.float32(layer.sparsity), weight, 0)
+            weight = np.where(outputs_first(rank, layer.op)[part] >= np.float32(layer.sparsity), weight, 0)
         stored_weights(layer, weight)
         return weight
     nonzeros = np.count_nonzero(stored_weights(layer, weight))

@@ -227,18 +227,18 @@ class KernelPattern:
 
     def nonzeros(self, shape: Sequence[int], fraction: float) -> int:
         """Four for every kernel that is kept, as many kernels as come closest to the fraction."""
-        return self.entries * self._kernels(math.prod(shape[:2]), fraction)
+        return self.entries * self.kernels(math.prod(shape[:2]), fraction)
 
     def keep(self, score: np.ndarray, fraction: float) -> np.ndarray:
         """Each kernel's best pattern, and the kernels whose patterns have most."""
-        members = self._members()
+        members = self.members()
         totals = score.reshape(-1, self.window) @ members.T  # [D * C, patterns]
-        kernels = _highest(totals.max(1), self._kernels(len(totals), fraction))
+        kernels = _highest(totals.max(1), self.kernels(len(totals), fraction))
         return (members[totals.argmax(1)] & kernels[:, None]).reshape(score.shape)
 
     def stored(self, weight: np.ndarray) -> np.ndarray:
         """All entries of the first pattern that fits, for every kernel that is not all 0."""
-        members = self._members()
+        members = self.members()
         kernels = weight.reshape(-1, self.window) != 0
         fits = ~(kernels[:, None] & ~members).any(-1)  # [D * C, patterns]
         if not fits.any(1).all():
@@ -249,10 +249,11 @@ class KernelPattern:
             )
         return (members[fits.argmax(1)] & kernels.any(1)[:, None]).reshape(weight.shape)
 
-    def _kernels(self, kernels: int, fraction: float) -> int:
+    def kernels(self, kernels: int, fraction: float) -> int:
+        """Returns how many of some kernels are kept."""
         return min(kernels, round((1 - fraction) * kernels * self.window / self.entries))
 
-    def _members(self) -> np.ndarray:
+    def members(self) -> np.ndarray:
         """Returns which entries each pattern has: bool [patterns, 9]."""
         return np.array([[i in pattern for i in range(self.window)] for pattern in self.patterns])
 

@@ -1,12 +1,12 @@
 """The loop that all training shares.
 
 Several steps run in one call of the device: a call allocates its memory afresh, which for a network of
-this kind costs as much as a step. Batches, shifts and architectures are drawn with numpy from the seed.
+this kind costs as much as a step. Batches, shifts and architectures are drawn with numpy from the seed, the
+same for the same step, so that training which was stopped goes on as if it had not been.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -18,7 +18,10 @@ from jax import lax
 from sparsenas.errors import UserError
 from sparsenas.nn.pure import PureModule, Variables
 from sparsenas.supernet import Choices
-from sparsenas.train.batches import Batch, augmented, batches_of, to_float
+from sparsenas.train.averaging import averaged
+from sparsenas.train.batches import Batch, augmented, batches_of, mixed, to_float
+from sparsenas.train.keeping import Keeper
+from sparsenas.train.losses import Loss, cross_entropy
 
 if TYPE_CHECKING:
     from sparsenas.data import Split
@@ -65,6 +68,9 @@ class LoopSettings:
         label_smoothing: part of the label that is spread over all classes.
         shift: images are moved at random by up to so many pixels.
         flip: images are mirrored at random.
+        mixup: images and labels are mixed in pairs, by shares from Beta(mixup, mixup); 0 mixes nothing.
+        clip: highest norm of all gradients together; none if left out.
+        ema: decay of the weights' moving average, such as 0.999, which is the result then; 0 for none.
     """
 
     steps: int = 300
@@ -75,12 +81,39 @@ class LoopSettings:
     label_smoothing: float = 0.1
     shift: int = 2
     flip: bool = False
+    mixup: float = 0.0
+    clip: float | None = None
+    ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise UserError(f"`{name}` must be at least 1, found {getattr(self, name)}.")
+        for name in ("warmup", "label_smoothing", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"`{name}` must be at least 0 and below 1, found {getattr(self, name)}.")
+        for name in ("shift", "mixup", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"`{name}` must be at least 0, found {getattr(self, name)}.")
+        if not self.learning_rate > 0:
+            raise UserError(f"`learning_rate` must be above 0, found {self.learning_rate}.")
+        if self.clip is not None and not self.clip > 0:
+            raise UserError(f"`clip` must be above 0, found {self.clip}; leave it out to clip nothing.")
 
 
 class _State(NamedTuple):
+    """All that a step changes.
+
+    Attributes:
+        step: scalar, steps done.
+        average: of params and stats; () where none is asked for.
+    """
+
+    step: jax.Array
     params: PyTree
     stats: PyTree
     optimizer: optax.OptState
+    average: PyTree
 
 
 def run(
@@ -95,6 +128,8 @@ def run(
     draw: Callable[[int], Choices],
     between: Callable[[Variables], Variables],
     report: Report | None,
+    loss: Loss | None = None,
+    keeper: Keeper | None = None,
     passes: Passes | None = None,
     placement: jax.sharding.Sharding | None = None,
 ) -> Variables:
@@ -103,50 +138,94 @@ def run(
     Args:
         draw: gives the choices of so many steps, [steps, options] each, or as `passes` takes them.
         between: changes the variables after each call of the device.
-        passes: computes what a step learns from; `one_pass` of `net` where left out.
-        placement: of images, labels and variables; the default device where left out.
+        loss: of the outputs; cross entropy if left out.
+        keeper: keeps the state on disk; what it has from an earlier start is not done again.
+        passes: computes what a step learns from; `one_pass` of `net` if left out.
+        placement: of images, labels and all that training changes; the default device if left out.
+
+    Raises:
+        UserError: when the loss is no longer finite.
     """
-    passes = passes or one_pass(net)
-    images, labels = jax.device_put((split.images, split.labels), placement)
-    state = _State(variables.params, variables.stats, optimizer.init(variables.params))
+    loss, passes = loss or cross_entropy(), passes or one_pass(net)
+    average = (variables.params, variables.stats) if settings.ema else ()
+    state = _State(np.int32(0), variables.params, variables.stats, optimizer.init(variables.params), average)
+    done = 0
+    if keeper is not None and (found := keeper.load(_kept(state, variables))) is not None:
+        done, kept = found
+        state, variables = kept["state"], variables._replace(arch=kept["arch"], ranks=kept["ranks"])
     state = jax.device_put(state, placement)
-    batches = batches_of(
-        len(split.images), batch=settings.batch, shift=settings.shift, flip=settings.flip, rng=rng
-    )
+    # Arguments of the compiled function: as constants inside it they would be compiled with it.
+    fixed = jax.device_put((split.images, split.labels, loss.arrays), placement)
+
+    def learn(used: Variables, fixed: tuple, batch: Batch, choices: Choices) -> tuple[Passed, jax.Array]:
+        images, labels, arrays = fixed
+        x, wanted = to_float(augmented(images, batch)), labels[batch.indices]
+        x = mixed(x, batch) if settings.mixup else x
+
+        def loss_of(outputs: jax.Array) -> jax.Array:
+            targets = jax.nn.one_hot(wanted, outputs.shape[-1])
+            targets = mixed(targets, batch) if settings.mixup else targets
+            return loss.value(arrays, x, outputs, optax.smooth_labels(targets, settings.label_smoothing))
+
+        passed = passes(used, x, choices, loss_of)
+        return passed, (passed.outputs.argmax(-1) == wanted).mean()
 
     @jax.jit
-    def steps_of(state: _State, ranks: PyTree, batches: "Batch", choices: Choices, steps: jax.Array):
+    def steps_of(
+        state: _State, ranks: PyTree, fixed: tuple, batches: Batch, choices: Choices, steps: jax.Array
+    ):
         # Steps are counted at run time, so that a shorter last call needs no compilation of its own.
         def step(i: int, carry: tuple) -> tuple:
             state, losses, correct = carry
             batch, options = jax.tree.map(lambda a: a[i], (batches, choices))
             used = variables._replace(params=state.params, stats=state.stats, ranks=ranks)
-            wanted = labels[batch.indices]
-            loss_of = partial(_cross_entropy, labels=wanted, smoothing=settings.label_smoothing)
-            found = passes(used, to_float(augmented(images, batch)), options, loss_of)
-            right = (found.outputs.argmax(-1) == wanted).mean()
-            updates, moments = optimizer.update(found.gradients, state.optimizer, state.params)
-            stats = optax.incremental_update(found.stats, state.stats, _STATS_RATE)
-            state = _State(optax.apply_updates(state.params, updates), stats, moments)
-            return state, losses.at[i].set(found.loss), correct.at[i].set(right)
+            passed, right = learn(used, fixed, batch, options)
+            updates, moments = optimizer.update(passed.gradients, state.optimizer, state.params)
+            params = optax.apply_updates(state.params, updates)
+            stats = optax.incremental_update(passed.stats, state.stats, _STATS_RATE)
+            average = state.average
+            if settings.ema:
+                average = averaged(average, (params, stats), state.step, decay=settings.ema)
+            state = _State(state.step + 1, params, stats, moments, average)
+            return state, losses.at[i].set(passed.loss), correct.at[i].set(right)
 
         zeros = jnp.zeros(steps_per_call)
         return lax.fori_loop(0, steps, step, (state, zeros, zeros))
 
-    for done in range(0, settings.steps, steps_per_call):
-        steps = min(steps_per_call, settings.steps - done)
-        some = jax.tree.map(lambda *a: np.stack(a), *(next(batches) for _ in range(steps_per_call)))
-        state, losses, correct = steps_of(state, variables.ranks, some, draw(steps_per_call), np.int32(steps))
-        _check_losses(np.asarray(losses)[:steps], done, settings)
-        variables = between(variables._replace(params=state.params, stats=state.stats))
-        if report is not None:
-            metrics = {
-                "loss": float(losses[:steps].mean()),
-                "accuracy": float(correct[:steps].mean()),
-                "learning_rate": float(_learning_rate(settings)(done + steps - 1)),
-            }
-            report(done + steps, settings.steps, metrics)
-    return jax.device_get(variables)
+    batches = batches_of(
+        len(split.images),
+        batch=settings.batch,
+        shift=settings.shift,
+        flip=settings.flip,
+        mixup=settings.mixup,
+        rng=rng,
+    )
+    drawn = _drawn(batches, draw, steps_per_call)
+    for _ in range(0, done, steps_per_call):
+        next(drawn)
+    try:
+        while done < settings.steps:
+            steps = min(steps_per_call, settings.steps - done)
+            moved, losses, correct = steps_of(state, variables.ranks, fixed, *next(drawn), np.int32(steps))
+            _check_losses(np.asarray(losses)[:steps], done, settings, keeper)
+            changed = between(variables._replace(params=moved.params, stats=moved.stats))
+            # At once, so that what is kept after Ctrl-C belongs together.
+            done, state, variables = done + steps, moved, changed
+            if keeper is not None and (keeper.is_due(done) or done == settings.steps):
+                keeper.save(done, _kept(state, variables))
+            if report is not None:
+                metrics = {
+                    "loss": float(losses[:steps].mean()),
+                    "accuracy": float(correct[:steps].mean()),
+                    "learning_rate": float(_learning_rate(settings)(done - 1)),
+                }
+                report(done, settings.steps, metrics)
+    except KeyboardInterrupt:
+        if keeper is not None and done:
+            keeper.save(done, _kept(state, variables))
+        raise
+    params, stats = state.average if settings.ema else (state.params, state.stats)
+    return jax.device_get(variables._replace(params=params, stats=stats))
 
 
 def one_pass(net: PureModule, **settings: Any) -> Passes:
@@ -170,19 +249,30 @@ def one_pass(net: PureModule, **settings: Any) -> Passes:
     return passes
 
 
-def _cross_entropy(outputs: jax.Array, *, labels: jax.Array, smoothing: float) -> jax.Array:
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, outputs.shape[-1]), smoothing)
-    return optax.softmax_cross_entropy(outputs, targets).mean()
+def _drawn(
+    batches: Iterator[Batch], draw: Callable[[int], Choices], steps: int
+) -> Iterator[tuple[Batch, Choices]]:
+    """Yields the batches and choices of one call of the device after the other."""
+    while True:
+        some = [next(batches) for _ in range(steps)]
+        yield jax.tree.map(lambda *a: np.stack(a), *some), draw(steps)
 
 
-def _check_losses(losses: np.ndarray, done: int, settings: LoopSettings) -> None:
+def _kept(state: _State, variables: Variables) -> PyTree:
+    """Returns all that training needs to go on."""
+    return {"state": state, "arch": variables.arch, "ranks": variables.ranks}
+
+
+def _check_losses(losses: np.ndarray, done: int, settings: LoopSettings, keeper: Keeper | None) -> None:
     if np.isfinite(losses).all():
         return
     step = done + int(np.argmin(np.isfinite(losses)))
     rate = float(_learning_rate(settings)(step))
+    last = keeper.last if keeper is not None else None
+    kept = "" if last is None else f" The last good state, after {last} steps, is in {str(keeper.folder)!r}."
     raise UserError(
         f"Training diverged: the loss of step {step} is not finite, at learning rate {rate:.3g}; "
-        f"try a lower `learning_rate` than {settings.learning_rate:g}."
+        f"try a lower `learning_rate` than {settings.learning_rate:g}, or `clip`.{kept}"
     )
 
 
@@ -193,8 +283,11 @@ def _learning_rate(settings: LoopSettings) -> optax.Schedule:
 
 def adamw(settings: LoopSettings) -> optax.GradientTransformation:
     """Returns the optimizer of all training (Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101)."""
-    return optax.adamw(
+    decayed = optax.adamw(
         _learning_rate(settings),
         weight_decay=settings.weight_decay,
         mask=lambda params: jax.tree.map(lambda w: w.ndim > 1, params),
     )
+    if settings.clip is None:
+        return decayed
+    return optax.chain(optax.clip_by_global_norm(settings.clip), decayed)

@@ -11,6 +11,7 @@ from sparsenas.nn.pure import PureModule, Variables
 from sparsenas.space import Space
 from sparsenas.supernet import refresh_ranks
 from sparsenas.train.devices import shared_out, spread
+from sparsenas.train.keeping import Keeper
 from sparsenas.train.loop import LoopSettings, Report, adamw, one_pass, run
 from sparsenas.train.sampling import sampler
 from sparsenas.train.sandwich import sandwich
@@ -49,6 +50,7 @@ class SupernetSettings(LoopSettings):
     devices: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("largest", "kernels_from", "depths_from", "widths_from", "sparsities_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"`{name}` must be from 0 to 1, found {getattr(self, name)}.")
@@ -77,11 +79,16 @@ def train_supernet(
     *,
     seed: int,
     report: Report | None = None,
+    keeper: Keeper | None = None,
 ) -> Variables:
     """Trains the shared weights.
 
+    Args:
+        keeper: keeps the state on disk and goes on from what is there, to the last bit.
+
     Raises:
-        UserError: when the loss is no longer finite, or devices cannot share a batch.
+        UserError: when the loss is no longer finite, devices cannot share a batch, or what is kept does not
+            fit.
     """
     init_rng, data_rng, arch_rng = np.random.default_rng(seed).spawn(3)
     # With one-hot choices absent blocks cost nothing.
@@ -99,7 +106,7 @@ def train_supernet(
         opens=settings.opens,
         rng=arch_rng,
     )
-    return run(
+    trained = run(
         net,
         net.init(init_rng),
         adamw(settings),
@@ -110,6 +117,9 @@ def train_supernet(
         draw=draw,
         between=lambda variables: refresh_ranks(space, variables),
         report=report,
+        keeper=keeper,
         passes=passes if devices is None else shared_out(passes, devices.images),
         placement=None if devices is None else devices.whole,
     )
+    # An average of weights has an order of its own.
+    return refresh_ranks(space, trained) if settings.ema else trained

@@ -75,7 +75,7 @@ def test_every_command_explains_its_options(command, capsys):
 
 
 def test_unknown_names_list_the_known_ones(home, capsys):
-    assert "There are: search, measure" in fails(capsys, "find")
+    assert "There are: search, train, measure" in fails(capsys, "find")
     assert "There are: tiny" in fails(capsys, "search", "--space", "huge")
     assert "There are: regularized_evolution, random" in fails(capsys, "search", "--strategy", "luck")
     assert "There are: local" in fails(capsys, "search", "--device", "phone")

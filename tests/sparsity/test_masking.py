@@ -6,10 +6,13 @@ import numpy as np
 import optax
 import pytest
 
-from sparsenas.sparsity.masking import apply_masks, magnitude_pruning
+from sparsenas.sparsity.gradual import magnitude_pruning
+from sparsenas.sparsity.masking import apply_masks
+from sparsenas.sparsity.masks import Target
+from sparsenas.sparsity.patterns import Sparse
 from sparsenas.sparsity.schedules import cubic
 
-SPARSITY = {"pruned": 0.7, "dense": 0.0}
+SPARSITY = {"pruned": Target(Sparse(0.7)), "dense": Target()}
 
 
 def params():
@@ -48,7 +51,10 @@ def zeros(weights):
 @pytest.mark.parametrize("end", [20, 17])
 def test_the_final_mask_has_exactly_the_promised_zeros(fraction, end):
     optimizer = magnitude_pruning(
-        optax.adamw(0.01), SPARSITY | {"pruned": fraction}, schedule=cubic(begin=2, end=end), every=5
+        optax.adamw(0.01),
+        SPARSITY | {"pruned": Target(Sparse(fraction))},
+        schedule=cubic(begin=2, end=end),
+        every=5,
     )
     *_, (weights, state) = train(optimizer, end + 3)
     expected = round(fraction * 13 * 7)
@@ -77,7 +83,7 @@ def test_equal_magnitudes_are_pruned_in_order_to_the_exact_number():
     start = {"pruned": np.full((4, 5), -2, np.float32), "dense": np.ones(5, np.float32)}
     optimizer = magnitude_pruning(optax.sgd(0.0), SPARSITY, schedule=lambda step: 1.0)
     ((weights, _),) = train(optimizer, 1, start=start, gradient=start)
-    np.testing.assert_array_equal(np.asarray(weights["pruned"]).ravel() == 0, np.arange(20) < 14)
+    np.testing.assert_array_equal(np.asarray(weights["pruned"]).T.ravel() == 0, np.arange(20) < 14)
 
 
 def test_pruned_weights_stay_zero_and_have_no_momentum():
@@ -95,7 +101,7 @@ def test_pruned_weights_stay_zero_and_have_no_momentum():
 
 
 def test_without_sparsity_it_is_the_wrapped_optimizer():
-    dense = {"pruned": 0.0, "dense": 0.0}
+    dense = {"pruned": Target(), "dense": Target()}
     wrapped = magnitude_pruning(optax.adamw(0.05), dense, schedule=cubic(begin=1, end=5))
     *_, (found, _) = train(wrapped, 8)
     *_, (expected, _) = train(optax.adamw(0.05), 8)
