@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -231,18 +232,19 @@ def _one_by_one(
 
 @dataclass(frozen=True, kw_only=True)
 class TauRecord:
-    """How alike a supernet, and the multiply-accumulates alone, rank networks and their own training does.
+    """How much like their own training a supernet ranks networks, and multiply-accumulates alone do.
 
     Attributes:
-        tau: Kendall's, of the supernet's accuracies and those of networks trained alone.
+        tau: Kendall's, of the supernet's accuracies and those of networks trained alone; None where all are
+            equal.
         tau_flops: of multiply-accumulates, zeros left out, and the same.
         spread: between the best and the worst network trained alone, in points of accuracy.
     """
 
     dataset: str
     architectures: int
-    tau: float
-    tau_flops: float
+    tau: float | None
+    tau_flops: float | None
     spread: float
 
     def as_json(self) -> dict[str, Any]:
@@ -283,10 +285,15 @@ def rank_correlation(
     return TauRecord(
         dataset=name,
         architectures=len(archs),
-        tau=float(kendalltau(shared, accuracies).statistic),
-        tau_flops=float(kendalltau(macs, accuracies).statistic),
+        tau=_tau(shared, accuracies),
+        tau_flops=_tau(macs, accuracies),
         spread=float(np.ptp(accuracies) * 100),
     )
+
+
+def _tau(found: Sequence[float], expected: Sequence[float]) -> float | None:
+    tau = float(kendalltau(found, expected).statistic)
+    return None if math.isnan(tau) else tau
 
 
 def _claim(folder: Path, space: Space, settings: TauSettings) -> None:

@@ -82,8 +82,7 @@ def main(args: list[str]) -> None:
             (
                 t["dataset"],
                 str(t["architectures"]),
-                f"{t['tau']:.3f}",
-                f"{t['tau_flops']:.3f}",
+                *("-" if tau is None else f"{tau:.3f}" for tau in (t["tau"], t["tau_flops"])),
                 f"{t['spread']:.1f}",
             )
             for t in result["tau"]

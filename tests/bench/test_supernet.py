@@ -50,18 +50,18 @@ def test_what_is_trained_is_not_trained_again(tmp_path):
 
 
 def test_networks_of_other_settings_are_not_mixed(tmp_path):
-    rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=1), tmp_path)
+    rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=2), tmp_path)
     other = replace(SETTINGS, network=NetworkSettings(steps=5, batch=8))
     with pytest.raises(UserError, match="holds networks that were trained otherwise .* name another"):
         rank_correlation(SPACE, "digits", other, tmp_path)
 
 
 def test_a_damaged_result_is_one_line(tmp_path):
-    rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=1), tmp_path)
+    rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=2), tmp_path)
     (path, *_) = (tmp_path / "digits" / "alone").iterdir()
     path.write_text("{")
     with pytest.raises(UserError, match="Cannot read .*remove it to train the network again"):
-        rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=1), tmp_path)
+        rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=2), tmp_path)
 
 
 def test_a_space_has_to_have_as_many_networks(tmp_path):
