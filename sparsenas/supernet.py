@@ -131,7 +131,7 @@ class _Supernet(nnx.Module):
             # A space without choices is pruned by its optimizer; masking it by rank as well would be
             # twice.
             patterns = sparse_patterns(template.sparsity.values.flat) if space.choices else ()
-            module = _module(template, len(patterns), rng)
+            module = _built(template, len(patterns), rng)
             if module is not None:
                 setattr(self, template.name, module)
 
@@ -199,8 +199,10 @@ class _Supernet(nnx.Module):
                 outputs[i], stats[template.name] = module(x[0], kept=kept, mask=mask, train=train)
         return outputs[block[-1]], stats
 
-    def _module(self, i: int) -> nnx.Module | None:
-        return getattr(self, self.space.templates[i].name, None)
+    def _module(self, i: int) -> Convolution | FullyConnected | None:
+        found = getattr(self, self.space.templates[i].name, None)
+        # A layer without weights may be named like anything that modules have.
+        return found if isinstance(found, Convolution | FullyConnected) else None
 
 
 def _blocks(templates: Sequence[Template]) -> Iterator[range]:
@@ -213,7 +215,7 @@ def _blocks(templates: Sequence[Template]) -> Iterator[range]:
             start = i + 1
 
 
-def _module(template: Template, patterns: int, rng: np.random.Generator) -> nnx.Module | None:
+def _built(template: Template, patterns: int, rng: np.random.Generator) -> nnx.Module | None:
     c_in, c_out, k = template.c_in.max, template.c_out.max, template.kernel.max
     match template.op:
         case "conv_hwc" | "conv":

@@ -104,7 +104,8 @@ def step_times(space: Space, *, batch: int, rounds: int) -> dict[str, float]:
     as_largest = batch_one_hot(space, [space.largest] * _STEPS_PER_VISIT)
     # One compilation for both ways of the supernet, as in training.
     shared, plain = _steps(space, batch), _steps(alone, batch)
-    shared(visits[0]), plain(())
+    shared(visits[0])
+    plain(())
     times: dict[str, list[float]] = {"random": [], "largest": [], "alone": []}
     for visit in visits:
         for name, steps, choices in (
@@ -115,7 +116,7 @@ def step_times(space: Space, *, batch: int, rounds: int) -> dict[str, float]:
             started = time.perf_counter()
             steps(choices)
             times[name].append((time.perf_counter() - started) / _STEPS_PER_VISIT * 1e3)
-    # The mean over networks, as they differ; each round is as good as another.
+    # A visit is the mean of several networks, as they differ.
     ms = {name: float(np.median(values)) for name, values in times.items()}
     return {
         "step_ms": ms["random"],
