@@ -314,7 +314,9 @@ def _supernet(settings: SearchSettings, space: Space, data: Data, folder: Path, 
     net = supernet(space)
     path = folder / "checkpoints" / "supernet.safetensors"
     if path.exists():
-        arrays, _ = checkpoint.load(path)
+        arrays, about = checkpoint.load(path)
+        if about.get("space") != space.fingerprint():
+            raise UserError(f"{path} is of another space than {space.name!r}; remove it to train it again.")
         return checkpoint.from_arrays(
             net.init(np.random.default_rng(settings.seed)), arrays, source=str(path)
         )

@@ -1,7 +1,5 @@
 """The supernet against the networks it stands for."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,11 +7,11 @@ import pytest
 
 from sparsenas.blocks import inverted_residual
 from sparsenas.builder import Builder
-from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import reference
-from sparsenas.sparsity.patterns import DENSE, Block, Sparse
+from sparsenas.sparsity.patterns import DENSE, Block, KernelPattern, NByM, Sparse
 from sparsenas.supernet import batch_one_hot, one_hot, refresh_ranks, supernet
+from tests import every_space
 
 LEVELS = (DENSE, Sparse(0.5), Sparse(0.75))
 
@@ -49,18 +47,7 @@ ARCHS = [SPACE.largest, SPACE.smallest, *(SPACE.sample(np.random.default_rng(see
 
 @pytest.fixture(scope="module")
 def variables():
-    """Weights, and statistics and normalisation away from their initial values."""
-    variables = NET.init(np.random.default_rng(0))
-    rng = np.random.default_rng(1)
-
-    def moved(tree):
-        return jax.tree.map(lambda a: (a + rng.uniform(0.1, 0.5, a.shape)).astype(np.float32), tree)
-
-    params = {
-        name: {"weight": layer["weight"]} | moved({k: v for k, v in layer.items() if k != "weight"})
-        for name, layer in variables.params.items()
-    }
-    return variables._replace(params=params, stats=moved(variables.stats))
+    return every_space.moved(NET.init(np.random.default_rng(0)))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +66,7 @@ def cut_out(variables, arch):
         found = variables.params[layer.name]
         weight = found["weight"][part]
         if layer.name in variables.ranks:
-            weight = weight * (variables.ranks[layer.name]["rank"][part] >= layer.sparsity)
+            weight = weight * (variables.ranks[layer.name]["rank"][0][part] >= layer.sparsity)
         params[layer.name] = {"weight": weight} | {k: v[d] for k, v in found.items() if k != "weight"}
         if layer.name in variables.stats:
             stats[layer.name] = {k: v[d] for k, v in variables.stats[layer.name].items()}
@@ -91,11 +78,8 @@ def test_one_hot_choices_give_the_stand_alone_network(arch, variables, images):
     found, _ = jax.jit(lambda x, choices: NET.apply(variables, x, choices, train=False))(
         images, one_hot(SPACE, arch)
     )
-    alone = cut_out(variables, arch)
     # Rounding per block of the weights may leave a zero more or less than promised.
-    layers = [dataclasses.replace(t, sparsity=t.sparsity.map(lambda _: DENSE)) for t in SPACE.templates]
-    loose = dataclasses.replace(SPACE, templates=tuple(layers))
-    network = fold(loose.fixed(arch), alone, classes="abcd")
+    network = fold(SPACE.fixed(arch, dense=True), cut_out(variables, arch), classes="abcd")
     np.testing.assert_allclose(found, reference(network, images), atol=1e-4)
 
 
@@ -116,14 +100,14 @@ def test_every_architecture_has_its_sparsity_in_every_layer(variables):
     for arch in SPACE.joint_options(range(len(SPACE.choices))):
         for layer in SPACE.layers(arch):
             if layer.sparsity:
-                rank = variables.ranks[layer.name]["rank"][: layer.c_in, : layer.c_out]
+                rank = variables.ranks[layer.name]["rank"][0, : layer.c_in, : layer.c_out]
                 # Each of up to 2 x 3 blocks of widths is rounded by itself.
                 assert abs((rank >= layer.sparsity).sum() - layer.nonzeros) <= 6
 
 
 def test_ranks_order_the_weights_of_each_block_of_widths(variables):
     weight = np.abs(variables.params["a.project"]["weight"])
-    rank = variables.ranks["a.project"]["rank"]
+    rank = variables.ranks["a.project"]["rank"][0]
     assert weight.shape == (8, 8)
     for c in (slice(0, 4), slice(4, 8)):
         for d in (slice(0, 4), slice(4, 6), slice(6, 8)):
@@ -178,19 +162,183 @@ def test_a_network_alone_is_not_masked_by_rank():
     assert supernet(SPACE.fixed(SPACE.smallest)).init(np.random.default_rng(0)).ranks == {}
 
 
+EVERY = every_space.SPACE
+EVERY_NET = supernet(EVERY)
+EVERY_ARCHS = [
+    EVERY.largest,
+    EVERY.smallest,
+    *(EVERY.sample(np.random.default_rng(seed)) for seed in range(12)),
+]
+
+
+@pytest.fixture(scope="module")
+def every_variables():
+    return every_space.moved(EVERY_NET.init(np.random.default_rng(0)))
+
+
+@pytest.fixture(scope="module")
+def every_images():
+    return np.random.default_rng(2).random((5, *EVERY.image), np.float32)
+
+
+@pytest.fixture(scope="module")
+def every_run(every_variables, every_images):
+    def run(choices, hard):
+        return EVERY_NET.apply(every_variables, every_images, choices, train=False, hard=hard)[0]
+
+    return jax.jit(run, static_argnums=1)
+
+
+def test_every_operator_pattern_and_kernel_gives_the_network_that_is_cut_out(
+    every_run, every_variables, every_images
+):
+    for arch in EVERY_ARCHS:
+        found = every_run(one_hot(EVERY, arch), False)
+        network = fold(EVERY, every_variables, arch=arch, classes="abcd")
+        assert network.layers == EVERY.layers(arch)
+        np.testing.assert_allclose(
+            found, reference(network, every_images), atol=1e-4, err_msg=EVERY.text(arch)
+        )
+
+
+def test_absent_blocks_need_not_be_computed(every_run):
+    for arch in EVERY_ARCHS:
+        choices = one_hot(EVERY, arch)
+        np.testing.assert_allclose(every_run(choices, True), every_run(choices, False), atol=1e-5)
+
+
+def test_one_compilation_serves_a_hundred_architectures(every_run):
+    rng = np.random.default_rng(5)
+    for _ in range(100):
+        every_run(one_hot(EVERY, EVERY.sample(rng)), False)
+    assert every_run._cache_size() <= 2  # One with `hard`, one without.
+
+
+def test_absent_blocks_keep_their_statistics(every_variables, every_images):
+    arch = EVERY.pick({"depth": 0})
+    run = jax.jit(
+        lambda choices: EVERY_NET.apply(every_variables, every_images, choices, train=True, hard=True)[1]
+    )
+    for found, absent in ((run(one_hot(EVERY, arch)), True), (run(one_hot(EVERY, EVERY.largest)), False)):
+        old = every_variables.stats["more.mix"]["mean"]
+        assert np.array_equal(found["more.mix"]["mean"], old) == absent
+        assert not np.array_equal(found["mix"]["mean"], every_variables.stats["mix"]["mean"])
+
+
+def linear(add):
+    """A network that is linear in the weights of its one layer with choices."""
+    net = Builder("linear", image=(8, 8, 3), classes=4)
+    x = net.conv_hwc("stem", net.image, 8)
+    return net.classify(add(net, x))
+
+
 @pytest.mark.parametrize(
-    ("add", "message"),
+    "space",
     [
-        (lambda net, x: net.conv("more", x, 8), r"operators .* found conv\."),
-        (lambda net, x: net.depthwise("more", x, activation="swish"), r"activations .* found swish\."),
-        (
-            lambda net, x: net.conv1x1("more", x, 8, sparsity=Sparse(0.9, Block(4))),
-            r"patterns .* found block4\.",
+        linear(lambda net, x: net.conv1x1("more", x, 8, sparsity=net.choice("zeros", every_space.MIXED))),
+        linear(lambda net, x: net.conv("more", x, 8, kernel=net.choice("kernel", (1, 3, 5)))),
+        linear(lambda net, x: net.depthwise("more", x, kernel=net.choice("kernel", (3, 5, 7)))),
+        linear(
+            lambda net, x: net.conv(
+                "more",
+                x,
+                8,
+                sparsity=net.choice("zeros", (DENSE, Sparse(0.7, KernelPattern()), Sparse(0.9))),
+            )
+        ),
+        linear(
+            lambda net, x: net.fully_connected(
+                "more", x, 8, sparsity=net.choice("zeros", (Sparse(0.5, NByM()), Sparse(0.8, Block(4))))
+            )
+        ),
+        linear(lambda net, x: net.conv1x1("more", x, net.choice("width", (2, 5, 8)))),
+        linear(
+            lambda net, x: net.optional(
+                net.choice("there", (False, True)), x, lambda x: net.conv1x1("more", x, 8)
+            )
         ),
     ],
+    ids=["patterns", "kernel", "depthwise kernel", "kernel patterns", "fully connected", "width", "depth"],
 )
-def test_what_cannot_be_trained_yet_is_named(add, message):
-    net = Builder("one", image=(8, 8, 3), classes=10)
-    space = net.classify(add(net, net.conv_hwc("stem", net.image, 8)))
-    with pytest.raises(UserError, match=f"'more' of space 'one' cannot be trained: {message}"):
-        supernet(space)
+def test_a_mixture_is_the_average_of_its_networks(space):
+    net = supernet(space)
+    variables = every_space.moved(net.init(np.random.default_rng(0)))
+    images = np.random.default_rng(2).random((3, *space.image), np.float32)
+    run = jax.jit(lambda choices: net.apply(variables, images, choices, train=False)[0])
+    options = len(space.choices[0].options)
+    shares = np.random.default_rng(3).dirichlet(np.ones(options)).astype(np.float32)
+    alone = [run(one_hot(space, (option,))) for option in range(options)]
+    assert not np.allclose(alone[0], alone[-1], atol=1e-2)
+    np.testing.assert_allclose(run((shares,)), np.tensordot(shares, alone, 1), atol=1e-4)
+
+
+def test_one_choice_may_decide_kernel_and_zeros():
+    kind = {"kernel": (1, 5, 3), "zeros": (0, 0.8, 0.5)}
+    position = [choice.name for choice in EVERY.choices].index("kind")
+    for option in range(3):
+        arch = tuple(option if i == position else one for i, one in enumerate(EVERY.largest))
+        (layer,) = (layer for layer in EVERY.layers(arch) if layer.name == "conv")
+        assert (layer.kernel, layer.sparsity) == (kind["kernel"][option], kind["zeros"][option])
+    # Half of one kind and half of another is not a quarter of each pairing.
+    net = supernet(EVERY)
+    variables = net.init(np.random.default_rng(0))
+    x = np.random.default_rng(1).random((2, *EVERY.image), np.float32)
+    shares = list(one_hot(EVERY, EVERY.largest))
+    shares[position] = np.float32([0.5, 0.5, 0])
+    weight = np.array(variables.params["conv"]["weight"])
+    rank = variables.ranks["conv"]["rank"][0]
+    centre = np.zeros((5, 5, 1, 1), np.float32)
+    centre[2, 2] = 1
+    by_hand = weight * (0.5 * centre + 0.5 * (rank >= np.float32(0.8)))
+    blended = variables._replace(
+        params=variables.params | {"conv": variables.params["conv"] | {"weight": by_hand}},
+        ranks=variables.ranks | {"conv": {"rank": np.ones_like(variables.ranks["conv"]["rank"])}},
+    )
+    whole = list(shares)
+    whole[position] = np.float32([0, 1, 0])  # All taps and, as all ranks are 1, all weights.
+    run = jax.jit(lambda variables, choices: net.apply(variables, x, choices, train=False)[0])
+    np.testing.assert_allclose(run(variables, tuple(shares)), run(blended, tuple(whole)), atol=1e-5)
+
+
+def test_gradients_of_every_choice_are_slopes(every_variables, every_images):
+    rng = np.random.default_rng(0)
+    choices = tuple(rng.dirichlet(np.ones(len(c.options))).astype(np.float32) for c in EVERY.choices)
+
+    @jax.jit
+    def loss(choices):
+        return jnp.square(EVERY_NET.apply(every_variables, every_images, choices, train=True)[0]).mean()
+
+    gradients = jax.jit(jax.grad(loss))(choices)
+    for choice, gradient in zip(EVERY.choices, gradients, strict=True):
+        assert np.isfinite(gradient).all(), choice.name
+        assert np.abs(gradient).max() > 0, choice.name
+    step = np.float32(3e-3)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        direction = [rng.normal(size=c.shape).astype(np.float32) for c in choices]
+        ahead, behind = (
+            loss(tuple(c + sign * step * d for c, d in zip(choices, direction, strict=True)))
+            for sign in (1, -1)
+        )
+        slope = sum((g * d).sum() for g, d in zip(gradients, direction, strict=True))
+        # Float32 differences, across the kinks of rectifiers and maxima.
+        np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=0.05, atol=0.02)
+
+
+def test_bfloat16_computes_nearly_the_same_and_keeps_float32(every_variables, every_images):
+    run = jax.jit(
+        lambda dtype: EVERY_NET.apply(
+            every_variables, every_images, one_hot(EVERY, EVERY.largest), train=True, dtype=dtype
+        ),
+        static_argnums=0,
+    )
+    (exact, _), (found, stats) = run(jnp.float32), run(jnp.bfloat16)
+    assert found.dtype == jnp.float32
+    assert {a.dtype for a in jax.tree.leaves(stats)} == {jnp.dtype(jnp.float32)}
+    # Eight bits of each number, through ten layers.
+    np.testing.assert_allclose(found, exact, atol=0.1 * np.abs(exact).max())
+
+
+def test_choices_of_another_space_are_an_error(every_variables, every_images):
+    with pytest.raises(ValueError, match="`choices` of space 'every' must have shapes"):
+        EVERY_NET.apply(every_variables, every_images, one_hot(SPACE, SPACE.largest), train=False)

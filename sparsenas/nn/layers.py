@@ -1,7 +1,6 @@
 """Modules that hold the weights of layers; what they compute is in the files beside this one."""
 
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,22 +13,44 @@ from sparsenas.nn.depthwise import depthwise
 from sparsenas.nn.pointwise import pointwise
 from sparsenas.nn.pure import Rank
 
-Mixture = Sequence[tuple[float, jax.Array]]
-"""Pairs (sparsity, its share); the shares add up to 1."""
-
 ACTIVATIONS = {
     "none": lambda x: x,
     "relu": lambda x: jnp.maximum(x, 0),
     "relu6": lambda x: jnp.clip(x, 0, 6),
+    "hard_swish": lambda x: x * (jnp.clip(x + 3, 0, 6) / 6),
+    "swish": jax.nn.silu,
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": lambda x: jnp.clip(x + 3, 0, 6) / 6,
 }
+
+# Where a channel that is 0 would not stay so.
+_NOT_ZERO_AT_ZERO = ("sigmoid", "hard_sigmoid")
+
+
+def activate(name: str, x: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """Applies an activation to channels that a mask may have made 0 before, and keeps them 0.
+
+    Args:
+        x: [N, H, W, D].
+        mask: [D], the part of the networks that has each channel; None where all do.
+    """
+    y = ACTIVATIONS[name](x)
+    if mask is None or name not in _NOT_ZERO_AT_ZERO:
+        return y
+    return y * mask.astype(y.dtype).reshape(1, 1, 1, -1)
+
+
+def _early(name: str, mask: jax.Array | None) -> jax.Array | None:
+    """Returns the mask by which channels are multiplied before an activation."""
+    return None if name in _NOT_ZERO_AT_ZERO else mask
 
 
 class Convolution(nnx.Module):
     """A convolution, batch normalisation and an activation.
 
     Attributes:
-        weight: float32; [k, k, C, D] of a conv_hwc, [C, D] of a conv1x1, [k, k, C] of a depthwise.
-        rank: of the same shape, the ranks of the weights where the layer has a choice of sparsities.
+        weight: float32; [k, k, C, D] of a conv_hwc or conv, [C, D] of a conv1x1, [k, k, C] of a depthwise.
+        rank: float32 [patterns, *weight], the ranks of the weights where the layer has a choice of zeros.
         scale, offset, mean, variance: float32 [D].
     """
 
@@ -40,72 +61,81 @@ class Convolution(nnx.Module):
         *,
         stride: int,
         activation: str,
-        ranked: bool,
+        patterns: int,
         rng: np.random.Generator,
     ) -> None:
         self.op, self.stride, self.activation = op, stride, activation
         channels = shape[-1]
         fan_in = math.prod(shape[:-1])
         self.weight = nnx.Param(_he_normal(shape, fan_in, rng))
-        self.rank = Rank(np.zeros(shape, np.float32)) if ranked else None
+        self.rank = Rank(np.zeros((patterns, *shape), np.float32)) if patterns else None
         self.scale = nnx.Param(np.ones(channels, np.float32))
         self.offset = nnx.Param(np.zeros(channels, np.float32))
         self.mean = nnx.BatchStat(np.zeros(channels, np.float32))
         self.variance = nnx.BatchStat(np.ones(channels, np.float32))
 
-    def __call__(self, x: jax.Array, *, mixture: Mixture, mask: jax.Array | None, train: bool) -> jax.Array:
-        """Returns [N, H', W', D].
+    def __call__(
+        self, x: jax.Array, *, kept: jax.Array | None, mask: jax.Array | None, train: bool
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        """Returns [N, H', W', D] of the type of `x`, and the mean and variance [D] that normalised it.
 
         Args:
             x: [N, H, W, C].
-            mixture: of sparsities; not read where the layer has no ranks.
-            mask: [D], by which channels are multiplied before the activation.
-            train: normalise with the statistics of this batch, and leave them in `mean` and `variance`.
+            kept: the part of the networks that has each weight, of a shape that broadcasts to the weight's.
+            mask: [D], the part of the networks that has each channel.
+            train: normalise with the statistics of this batch, not with those of the module.
         """
-        weight = _pruned(self.weight[...], self.rank, mixture)
+        weight = _of(self.weight[...], kept, x.dtype)
         match self.op:
-            case "conv_hwc":
-                x = convolution(x, weight, stride=self.stride)
+            case "conv_hwc" | "conv":
+                y = convolution(x, weight, stride=self.stride)
             case "conv1x1":
-                x = pointwise(x, weight)
+                y = pointwise(x, weight)
             case "depthwise":
-                x = depthwise(x, weight, stride=self.stride)
+                y = depthwise(x, weight, stride=self.stride)
         scale, offset = self.scale[...], self.offset[...]
-        if mask is not None:
-            scale, offset = scale * mask, offset * mask
+        early = _early(self.activation, mask)
+        if early is not None:
+            scale, offset = scale * early, offset * early
+        # Sums over a batch need more digits than its numbers have.
+        y = y.astype(jnp.float32)
         if train:
-            x, mean, variance = batch_norm(x, scale, offset)
-            self.mean.set_value(mean)
-            self.variance.set_value(variance)
+            y, mean, variance = batch_norm(y, scale, offset)
         else:
-            x = normalize(x, scale, offset, self.mean[...], self.variance[...])
-        return ACTIVATIONS[self.activation](x)
+            mean, variance = self.mean[...], self.variance[...]
+            y = normalize(y, scale, offset, mean, variance)
+        return activate(self.activation, y, mask).astype(x.dtype), (mean, variance)
 
 
 class FullyConnected(nnx.Module):
     """A linear layer and an activation.
 
     Attributes:
-        weight: float32 [C, D].
-        rank: [C, D], the ranks of the weights where the layer has a choice of sparsities.
+        weight: float32 [C * H * W, D], channel by channel and row by row.
+        rank: [patterns, C * H * W, D], as for `Convolution`.
         bias: float32 [D].
     """
 
     def __init__(
-        self, shape: tuple[int, int], *, activation: str, ranked: bool, rng: np.random.Generator
+        self, shape: tuple[int, int], *, activation: str, patterns: int, rng: np.random.Generator
     ) -> None:
         self.activation = activation
         c, d = shape
         self.weight = nnx.Param(_he_normal(shape, c, rng))
-        self.rank = Rank(np.zeros(shape, np.float32)) if ranked else None
+        self.rank = Rank(np.zeros((patterns, *shape), np.float32)) if patterns else None
         self.bias = nnx.Param(np.zeros(d, np.float32))
 
-    def __call__(self, x: jax.Array, *, mixture: Mixture, mask: jax.Array | None) -> jax.Array:
-        """Returns [N, 1, 1, D] for x [N, 1, 1, C]; arguments as for `Convolution`."""
-        weight, bias = _pruned(self.weight[...], self.rank, mixture), self.bias[...]
-        if mask is not None:
-            weight, bias = weight * mask[None], bias * mask
-        return ACTIVATIONS[self.activation](pointwise(x, weight) + bias.reshape(1, 1, 1, -1))
+    def __call__(self, x: jax.Array, *, kept: jax.Array | None, mask: jax.Array | None) -> jax.Array:
+        """Returns [N, 1, 1, D] for x [N, H, W, C]; arguments as for `Convolution`."""
+        n, h, w, c = x.shape
+        if h * w > 1:
+            x = x.transpose(0, 3, 1, 2)
+        y = pointwise(x.reshape(n, 1, 1, c * h * w), _of(self.weight[...], kept, x.dtype))
+        y = y + self.bias[...].astype(x.dtype).reshape(1, 1, 1, -1)
+        early = _early(self.activation, mask)
+        if early is not None:
+            y = y * early.astype(x.dtype).reshape(1, 1, 1, -1)
+        return activate(self.activation, y, mask)
 
 
 def _he_normal(shape: tuple[int, ...], fan_in: int, rng: np.random.Generator) -> np.ndarray:
@@ -113,11 +143,6 @@ def _he_normal(shape: tuple[int, ...], fan_in: int, rng: np.random.Generator) ->
     return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / fan_in))
 
 
-def _pruned(weight: jax.Array, rank: Rank | None, mixture: Mixture) -> jax.Array:
-    """Returns the sum over the mixture of share * (weight without its smallest entries).
-
-    A convolution is linear in its weights, so one weight can stand for a mixture of networks.
-    """
-    if rank is None:
-        return weight
-    return weight * sum(share * jnp.float32(rank[...] >= sparsity) for sparsity, share in mixture)
+def _of(weight: jax.Array, kept: jax.Array | None, dtype: jnp.dtype) -> jax.Array:
+    """Returns the weights of a mixture: a convolution is linear in them, so one stands for many networks."""
+    return (weight if kept is None else weight * kept).astype(dtype)

@@ -1,5 +1,9 @@
 """Training: the supernet, and single networks with pruning."""
 
+from sparsenas.train.evaluate import Evaluator as Evaluator
+from sparsenas.train.evaluate import calibrated as calibrated
+from sparsenas.train.evaluate import calibration_images as calibration_images
+from sparsenas.train.evaluate import supernet_evaluator as supernet_evaluator
 from sparsenas.train.keeping import Keeper as Keeper
 from sparsenas.train.network import Teacher as Teacher
 from sparsenas.train.network import accuracy as accuracy
@@ -7,7 +11,5 @@ from sparsenas.train.network import logits as logits
 from sparsenas.train.network import sparsity_targets as sparsity_targets
 from sparsenas.train.network import train_network as train_network
 from sparsenas.train.pruning import NetworkSettings as NetworkSettings
-from sparsenas.train.supernet import Evaluator as Evaluator
 from sparsenas.train.supernet import SupernetSettings as SupernetSettings
-from sparsenas.train.supernet import supernet_evaluator as supernet_evaluator
 from sparsenas.train.supernet import train_supernet as train_supernet

@@ -31,6 +31,26 @@ PyTree = Any
 Report = Callable[[int, int, dict[str, float]], None]
 """`(steps done, steps in all, metrics)`, now and then during training."""
 
+
+class Passed(NamedTuple):
+    """What the passes of one step leave.
+
+    Attributes:
+        loss: scalar.
+        gradients: like the parameters.
+        stats: of normalisation, of the images of this step.
+        outputs: [N, classes].
+    """
+
+    loss: jax.Array
+    gradients: PyTree
+    stats: PyTree
+    outputs: jax.Array
+
+
+Passes = Callable[[Variables, jax.Array, Choices, Callable[[jax.Array], jax.Array]], Passed]
+"""`(variables, x, choices, loss_of) -> passed`; x is float32 [N, H, W, C], `loss_of(outputs)` a scalar."""
+
 # Of the running mean and variance of normalisation: what one batch moves them.
 _STATS_RATE = 0.1
 
@@ -110,19 +130,23 @@ def run(
     report: Report | None,
     loss: Loss | None = None,
     keeper: Keeper | None = None,
+    passes: Passes | None = None,
+    placement: jax.sharding.Sharding | None = None,
 ) -> Variables:
     """Runs all steps.
 
     Args:
-        draw: gives the choices of so many steps, [steps, options] each.
+        draw: gives the choices of so many steps, [steps, options] each, or as `passes` takes them.
         between: changes the variables after each call of the device.
         loss: of the outputs; cross entropy if left out.
         keeper: keeps the state on disk; what it has from an earlier start is not done again.
+        passes: computes what a step learns from; `one_pass` of `net` if left out.
+        placement: of images, labels and all that training changes; the default device if left out.
 
     Raises:
         UserError: when the loss is no longer finite.
     """
-    loss = loss or cross_entropy()
+    loss, passes = loss or cross_entropy(), passes or one_pass(net)
     average = (variables.params, variables.stats) if settings.ema else ()
     state = _State(np.int32(0), variables.params, variables.stats, optimizer.init(variables.params), average)
     done = 0
@@ -130,23 +154,22 @@ def run(
         done, kept = found
         state = kept["state"]
         variables = Variables(state.params, kept["arch"], state.stats, kept["ranks"])
-    state = jax.device_put(state)
+    state = jax.device_put(state, placement)
     # Arguments of the compiled function: as constants inside it they would be compiled with it.
-    fixed = jax.device_put((split.images, split.labels, loss.arrays))
+    fixed = jax.device_put((split.images, split.labels, loss.arrays), placement)
 
-    def loss_and_stats(
-        params: PyTree, state: _State, ranks: PyTree, fixed: tuple, batch: Batch, choices: Choices
-    ):
+    def learn(used: Variables, fixed: tuple, batch: Batch, choices: Choices) -> tuple[Passed, jax.Array]:
         images, labels, arrays = fixed
-        x = to_float(augmented(images, batch))
+        x, wanted = to_float(augmented(images, batch)), labels[batch.indices]
         x = mixed(x, batch) if settings.mixup else x
-        used = variables._replace(params=params, stats=state.stats, ranks=ranks)
-        outputs, stats = net.apply(used, x, choices, train=True)
-        targets = jax.nn.one_hot(labels[batch.indices], outputs.shape[-1])
-        targets = mixed(targets, batch) if settings.mixup else targets
-        value = loss.value(arrays, x, outputs, optax.smooth_labels(targets, settings.label_smoothing))
-        correct = (outputs.argmax(-1) == labels[batch.indices]).mean()
-        return value, (stats, correct)
+
+        def loss_of(outputs: jax.Array) -> jax.Array:
+            targets = jax.nn.one_hot(wanted, outputs.shape[-1])
+            targets = mixed(targets, batch) if settings.mixup else targets
+            return loss.value(arrays, x, outputs, optax.smooth_labels(targets, settings.label_smoothing))
+
+        passed = passes(used, x, choices, loss_of)
+        return passed, (passed.outputs.argmax(-1) == wanted).mean()
 
     @jax.jit
     def steps_of(
@@ -156,17 +179,16 @@ def run(
         def step(i: int, carry: tuple) -> tuple:
             state, losses, correct = carry
             batch, options = jax.tree.map(lambda a: a[i], (batches, choices))
-            (value, (stats, right)), gradients = jax.value_and_grad(loss_and_stats, has_aux=True)(
-                state.params, state, ranks, fixed, batch, options
-            )
-            updates, moments = optimizer.update(gradients, state.optimizer, state.params)
+            used = variables._replace(params=state.params, stats=state.stats, ranks=ranks)
+            passed, right = learn(used, fixed, batch, options)
+            updates, moments = optimizer.update(passed.gradients, state.optimizer, state.params)
             params = optax.apply_updates(state.params, updates)
-            stats = optax.incremental_update(stats, state.stats, _STATS_RATE)
+            stats = optax.incremental_update(passed.stats, state.stats, _STATS_RATE)
             average = state.average
             if settings.ema:
                 average = averaged(average, (params, stats), state.step, decay=settings.ema)
             state = _State(state.step + 1, params, stats, moments, average)
-            return state, losses.at[i].set(value), correct.at[i].set(right)
+            return state, losses.at[i].set(passed.loss), correct.at[i].set(right)
 
         zeros = jnp.zeros(steps_per_call)
         return lax.fori_loop(0, steps, step, (state, zeros, zeros))
@@ -207,6 +229,27 @@ def run(
         params, stats = state.average
         variables = between(variables._replace(params=params, stats=stats))
     return jax.device_get(variables)
+
+
+def one_pass(net: PureModule, **settings: Any) -> Passes:
+    """Returns how a step learns from one network.
+
+    Args:
+        settings: of `net.apply` beside `train`.
+    """
+
+    def passes(
+        variables: Variables, x: jax.Array, choices: Choices, loss_of: Callable[[jax.Array], jax.Array]
+    ) -> Passed:
+        def loss(params: PyTree) -> tuple[jax.Array, tuple[PyTree, jax.Array]]:
+            used = variables._replace(params=params)
+            outputs, stats = net.apply(used, x, choices, train=True, **settings)
+            return loss_of(outputs), (stats, outputs)
+
+        (value, (stats, outputs)), gradients = jax.value_and_grad(loss, has_aux=True)(variables.params)
+        return Passed(value, gradients, stats, outputs)
+
+    return passes
 
 
 def _drawn(

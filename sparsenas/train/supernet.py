@@ -1,24 +1,23 @@
-"""Trains a supernet, a random architecture at each step, and scores architectures with it."""
+"""Trains a supernet, each step as other networks of its space."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import jax
+import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from sparsenas.errors import UserError
 from sparsenas.nn.pure import PureModule, Variables
-from sparsenas.space import Arch, Space
-from sparsenas.supernet import Choices, batch_one_hot, refresh_ranks
-from sparsenas.train.batches import EVALUATION_BATCH, in_batches, to_float
-from sparsenas.train.loop import LoopSettings, Report, adamw, run
+from sparsenas.space import Space
+from sparsenas.supernet import refresh_ranks
+from sparsenas.train.devices import shared_out, spread
+from sparsenas.train.keeping import Keeper
+from sparsenas.train.loop import LoopSettings, Report, adamw, one_pass, run
+from sparsenas.train.sampling import sampler
+from sparsenas.train.sandwich import sandwich
 
 if TYPE_CHECKING:
     from sparsenas.data import Split
-
-Evaluator = Callable[[Sequence[Arch]], np.ndarray]
-"""Architectures to their accuracies, float64 [len(archs)]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +25,50 @@ class SupernetSettings(LoopSettings):
     """How to train a supernet.
 
     Attributes:
-        largest: part of the steps that train the largest network instead of a random one.
+        largest: part of the steps that train the largest network instead of a random one, where each step
+            trains one network.
+        sandwich: random networks that each step trains beside the largest and the smallest (Yu and Huang,
+            2019); one network at a step if left out.
+        distillation: whether the others of a sandwich learn what the largest one says, not the labels.
+        kernels_from, depths_from, widths_from, sparsities_from: part of the training after which choices of
+            kernel sizes, of depths, of widths and of zeros open (Cai et al., 2020); until then they are those
+            of the largest network.
         rank_every: steps between two looks at which weights are small.
+        precision: what is computed in. Weights and statistics are float32 in any case.
+        devices: devices that share the images of a batch; all accelerators if left out.
     """
 
     largest: float = 0.2
+    sandwich: int | None = None
+    distillation: bool = True
+    kernels_from: float = 0.0
+    depths_from: float = 0.0
+    widths_from: float = 0.0
+    sparsities_from: float = 0.0
     rank_every: int = 20
+    precision: Literal["float32", "bfloat16"] = "float32"
+    devices: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("largest", "kernels_from", "depths_from", "widths_from", "sparsities_from"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"`{name}` must be from 0 to 1, found {getattr(self, name)}.")
+        for name, least in (("sandwich", 0), ("rank_every", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"`{name}` must be at least {least}, found {value}.")
+
+    @property
+    def opens(self) -> dict[str, int]:
+        """The step from which choices of each kind are open."""
+        parts = {
+            "kernels": self.kernels_from,
+            "depths": self.depths_from,
+            "widths": self.widths_from,
+            "sparsities": self.sparsities_from,
+        }
+        return {kind: round(part * self.steps) for kind, part in parts.items()}
 
 
 def train_supernet(
@@ -42,20 +79,34 @@ def train_supernet(
     *,
     seed: int,
     report: Report | None = None,
+    keeper: Keeper | None = None,
 ) -> Variables:
-    """Trains the shared weights, each step as another architecture of the space.
+    """Trains the shared weights.
+
+    Args:
+        keeper: keeps the state on disk and goes on from what is there, to the last bit.
 
     Raises:
-        UserError: when the loss is no longer finite.
+        UserError: when the loss is no longer finite, devices cannot share a batch, or what is kept does not
+            fit.
     """
     init_rng, data_rng, arch_rng = np.random.default_rng(seed).spawn(3)
-
-    def draw(steps: int) -> Choices:
-        largest = arch_rng.random(steps) < settings.largest
-        archs = [space.largest if most else space.sample(arch_rng) for most in largest]
-        return batch_one_hot(space, archs)
-
-    return run(
+    # With one-hot choices absent blocks cost nothing.
+    how = {"hard": True, "dtype": jnp.dtype(settings.precision)}
+    if settings.sandwich is None:
+        passes = one_pass(net, **how)
+    else:
+        networks, distillation = 2 + settings.sandwich, settings.distillation
+        passes = sandwich(net, networks=networks, classes=space.classes, distillation=distillation, **how)
+    devices = spread(settings.devices, batch=settings.batch)
+    draw = sampler(
+        space,
+        largest=settings.largest,
+        between=settings.sandwich,
+        opens=settings.opens,
+        rng=arch_rng,
+    )
+    trained = run(
         net,
         net.init(init_rng),
         adamw(settings),
@@ -66,60 +117,9 @@ def train_supernet(
         draw=draw,
         between=lambda variables: refresh_ranks(space, variables),
         report=report,
+        keeper=keeper,
+        passes=passes if devices is None else shared_out(passes, devices.images),
+        placement=None if devices is None else devices.whole,
     )
-
-
-def supernet_evaluator(
-    net: PureModule,
-    space: Space,
-    variables: Variables,
-    *,
-    calibration: "Split",
-    validation: "Split",
-    calibration_images: int = 128,
-    chunk: int = 8,
-) -> Evaluator:
-    """Returns a function that scores architectures with the supernet's weights.
-
-    Each is normalised with its own statistics, taken from some of the calibration images: those left from
-    training are an average over all architectures and fit none (Yu and Huang, 2019,
-    https://arxiv.org/abs/1903.05134).
-
-    Args:
-        variables: ranks as `refresh_ranks` left them.
-        calibration: usually the training images.
-        calibration_images: how many of them, evenly spaced, as classes may come one after the other.
-        validation: all of its images are classified.
-        chunk: architectures per call of the device; one compilation serves all calls.
-    """
-    size = len(calibration.images)
-    spaced = np.linspace(0, size - 1, min(calibration_images, size)).round().astype(int)
-    images, batches, variables = jax.device_put(
-        (calibration.images[spaced], in_batches(validation.images, EVALUATION_BATCH), variables)
-    )
-
-    def score(choices: Choices) -> jax.Array:
-        _, stats = net.apply(variables, to_float(images), choices, train=True)
-        calibrated = variables._replace(stats=stats)
-
-        def predict(batch: jax.Array) -> jax.Array:
-            return net.apply(calibrated, to_float(batch), choices, train=False)[0].argmax(-1)
-
-        return lax.map(predict, batches).reshape(-1)
-
-    @jax.jit
-    def score_all(choices: Choices) -> jax.Array:
-        # One after the other where caches are small: together, eight take twice as long on a CPU.
-        return lax.map(score, choices, batch_size=None if jax.default_backend() == "cpu" else chunk)
-
-    def evaluate(archs: Sequence[Arch]) -> np.ndarray:
-        accuracies = []
-        for i in range(0, len(archs), chunk):
-            some = list(archs[i : i + chunk])
-            filled = some + [some[-1]] * (chunk - len(some))
-            classes = np.asarray(score_all(batch_one_hot(space, filled)))
-            right = classes[: len(some), : len(validation.labels)] == validation.labels
-            accuracies.extend(right.mean(1).tolist())
-        return np.array(accuracies)
-
-    return evaluate
+    # An average of weights has an order of its own.
+    return refresh_ranks(space, trained) if settings.ema else trained

@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 from sparsenas.search_spaces.tiny import SPACE
 
+from sparsenas import native
 from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import reference
-from sparsenas.supernet import supernet
+from sparsenas.export.snas import to_bytes
+from sparsenas.supernet import one_hot, supernet
+from sparsenas.train import calibrated
+from tests import every_space
 
 CLASSES = [str(i) for i in range(SPACE.classes)]
 
@@ -58,6 +62,52 @@ def test_missing_zeros_are_an_error():
         fold(space, variables, classes=CLASSES)
 
 
-def test_a_space_with_choices_is_rejected():
-    with pytest.raises(ValueError, match="must have no choices"):
-        fold(SPACE, supernet(SPACE).init(np.random.default_rng(0)), classes=CLASSES)
+def test_networks_of_a_supernet_compute_the_same_everywhere():
+    """Every operator, kernel size and pattern: the supernet, the folded network and the native runtime."""
+    space = every_space.SPACE
+    net = supernet(space)
+    variables = every_space.moved(net.init(np.random.default_rng(0)))
+    images = np.random.default_rng(2).integers(0, 256, (32, *space.image), np.uint8)
+    x = images[:4].astype(np.float32) / 255
+    run = jax.jit(lambda variables, choices: net.apply(variables, x, choices, train=False)[0])
+    calibrate = calibrated(net, space, variables)
+    seen = set()
+    for seed in range(12):
+        arch = space.sample(np.random.default_rng(seed))
+        used = calibrate(arch, images)
+        logits = run(used, one_hot(space, arch))
+        network = fold(space, used, arch=arch, classes="abcd")
+        np.testing.assert_allclose(reference(network, x), logits, atol=1e-4)
+        np.testing.assert_allclose(native.Model.from_bytes(to_bytes(network)).run(x), logits, atol=1e-4)
+        seen |= {(layer.op, layer.pattern.name, layer.kernel) for layer in network.layers}
+    assert {pattern for _, pattern, _ in seen} == {
+        "dense", "unstructured", "block2", "block4", "2:4", "pattern",
+    }  # fmt: skip
+    assert {kernel for op, _, kernel in seen if op == "conv"} == {1, 3, 5}
+
+
+def test_a_folded_network_keeps_the_supernets_mask():
+    space = every_space.SPACE
+    variables = supernet(space).init(np.random.default_rng(0))
+    for seed in range(6):
+        arch = space.sample(np.random.default_rng(seed))
+        network = fold(space, variables, arch=arch, classes="abcd")
+        for layer, weights in zip(network.layers, network.weights, strict=True):
+            if weights is not None:
+                # Up to 3 x 3 shells of widths, in units of up to 4 weights; a group of four inputs that a
+                # width cuts may lose two weights in every row.
+                slack = 2 * layer.c_out if layer.pattern.name == "2:4" else 4 * 9 / 2
+                assert abs(np.count_nonzero(weights.weight) - layer.nonzeros) <= slack
+
+
+def test_an_architecture_of_another_space_is_an_error():
+    variables = supernet(SPACE).init(np.random.default_rng(0))
+    with pytest.raises(UserError, match="An architecture of space 'tiny' has 14 option indices, found 0"):
+        fold(SPACE, variables, classes=CLASSES)
+
+
+def test_weights_that_are_no_numbers_are_an_error():
+    variables = supernet(SPACE).init(np.random.default_rng(0))
+    variables.params["classifier"]["weight"][0, 0] = np.nan
+    with pytest.raises(UserError, match="weight of layer 'classifier' holds NaN or infinity"):
+        fold(SPACE, variables, arch=SPACE.largest, classes=CLASSES)

@@ -1,0 +1,72 @@
+"""Scores of architectures against each of them alone."""
+
+import jax
+import numpy as np
+import pytest
+
+from sparsenas.data import Split
+from sparsenas.errors import UserError
+from sparsenas.supernet import one_hot, supernet
+from sparsenas.train import calibrated, calibration_images, supernet_evaluator
+from tests import every_space
+
+SPACE = every_space.SPACE
+NET = supernet(SPACE)
+
+
+def split(n, seed):
+    rng = np.random.default_rng(seed)
+    return Split(rng.integers(0, 256, (n, *SPACE.image), np.uint8), rng.integers(0, SPACE.classes, n))
+
+
+CALIBRATION, VALIDATION = split(40, 0), split(70, 1)
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return every_space.moved(NET.init(np.random.default_rng(0)))
+
+
+def test_scores_are_those_of_each_architecture_with_its_own_statistics(variables):
+    evaluate = supernet_evaluator(
+        NET,
+        SPACE,
+        variables,
+        calibration=CALIBRATION,
+        validation=VALIDATION,
+        calibration_size=16,
+        chunk=3,
+    )
+    archs = [SPACE.sample(np.random.default_rng(seed)) for seed in range(7)]
+    calibrate = calibrated(NET, SPACE, variables)
+    x = VALIDATION.images.astype(np.float32) / 255
+    run = jax.jit(lambda variables, choices: NET.apply(variables, x, choices, train=False)[0])
+    expected = []
+    for arch in archs:
+        used = calibrate(arch, calibration_images(CALIBRATION, 16))
+        classes = np.asarray(run(used, one_hot(SPACE, arch))).argmax(-1)
+        expected.append((classes == VALIDATION.labels).mean())
+    assert len(set(expected)) > 1
+    # A tie of two classes may fall either way.
+    np.testing.assert_allclose(evaluate(archs), expected, atol=1.5 / 70)
+
+
+def test_calibration_images_are_spread_over_the_split():
+    numbered = Split(
+        np.arange(40, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8), None
+    )
+    assert calibration_images(numbered, 4)[:, 0, 0, 0].tolist() == [0, 13, 26, 39]
+    assert len(calibration_images(numbered, 100)) == 40
+
+
+def test_weights_that_are_no_numbers_are_an_error(variables):
+    broken = {name: dict(layer) for name, layer in variables.params.items()}
+    broken["mix"]["weight"] = broken["mix"]["weight"] * np.float32(np.nan)
+    with pytest.raises(UserError, match="weight of layer 'mix' of the supernet holds NaN or infinity"):
+        supernet_evaluator(
+            NET,
+            SPACE,
+            variables._replace(params=broken),
+            calibration=CALIBRATION,
+            validation=VALIDATION,
+        )

@@ -1,0 +1,90 @@
+"""Training of a supernet in every way that the settings say."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from sparsenas.builder import Builder
+from sparsenas.data import Split
+from sparsenas.errors import UserError
+from sparsenas.sparsity.patterns import DENSE, Block, Sparse
+from sparsenas.supernet import refresh_ranks, supernet
+from sparsenas.train import Keeper, SupernetSettings, supernet_evaluator, train_supernet
+
+SETTINGS = SupernetSettings(steps=60, batch=16, shift=0, rank_every=10)
+
+
+def small_space():
+    net = Builder("small", image=(8, 8, 3), classes=3)
+    width = net.choice("width", (8, 16))
+    x = net.conv_hwc("stem", net.image, width, stride=2, activation="hard_swish")
+    zeros = net.choice("zeros", (DENSE, Sparse(0.5), Sparse(0.75, Block(4))))
+    x = net.optional(
+        net.choice("depth", (0, 1)) >= 1, x, lambda x: net.conv1x1("mix", x, width, sparsity=zeros)
+    )
+    return net.classify(net.depthwise("filter", x, kernel=net.choice("kernel", (3, 5)), activation="relu"))
+
+
+SPACE = small_space()
+NET = supernet(SPACE)
+
+
+def split(n, seed):
+    """Noise with a bright column, left, in the middle or right."""
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(n) % 3).astype(np.int32)
+    images = rng.integers(0, 90, (n, 8, 8, 3), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, 1 + 2 * label : 3 + 2 * label, label] += 140
+    return Split(images, labels)
+
+
+TRAIN, VALIDATION = split(90, 0), split(60, 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sandwich": 1},
+        {"sandwich": 0, "distillation": False, "widths_from": 0.3, "sparsities_from": 0.6},
+        {"precision": "bfloat16", "ema": 0.9},
+    ],
+    ids=["sandwich", "progressive", "bfloat16"],
+)
+def test_every_way_of_training_learns(changes):
+    settings = dataclasses.replace(SETTINGS, **changes)
+    variables = train_supernet(NET, SPACE, TRAIN, settings, seed=0)
+    assert {array.dtype for array in jax.tree.leaves(variables)} == {np.dtype(np.float32)}
+    evaluate = supernet_evaluator(NET, SPACE, variables, calibration=TRAIN, validation=VALIDATION)
+    assert evaluate([SPACE.largest])[0] > 0.8
+    jax.tree.map(np.testing.assert_array_equal, refresh_ranks(SPACE, variables).ranks, variables.ranks)
+
+
+def test_training_goes_on_to_the_same_end(tmp_path):
+    whole = train_supernet(NET, SPACE, TRAIN, SETTINGS, seed=0)
+    stopped = Keeper(folder=tmp_path, about={"space": SPACE.fingerprint()}, every=20)
+
+    def stop(done, total, metrics):
+        if done == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_supernet(NET, SPACE, TRAIN, SETTINGS, seed=0, keeper=stopped, report=stop)
+    resumed = train_supernet(NET, SPACE, TRAIN, SETTINGS, seed=0, keeper=stopped)
+    jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"largest": 1.5}, "`largest` must be from 0 to 1, found 1.5"),
+        ({"widths_from": -0.1}, "`widths_from` must be from 0 to 1, found -0.1"),
+        ({"sandwich": -1}, "`sandwich` must be at least 0, found -1"),
+        ({"rank_every": 0}, "`rank_every` must be at least 1, found 0"),
+    ],
+)
+def test_settings_are_checked(changes, message):
+    with pytest.raises(UserError, match=message):
+        SupernetSettings(**changes)
