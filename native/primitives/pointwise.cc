@@ -38,7 +38,7 @@ PointwiseFilter::PointwiseFilter(const Primitives& primitives, size_t pixels, si
   weights = c * d;
   sums = c * pitch_;
   scratch = 0;
-  at_once = std::max(size_t{32}, kFloatsAtOnce / (c + d) / 16 * 16);
+  at_once = std::max(size_t{128}, kFloatsAtOnce / (c + d) / 16 * 16);
   // Each part has sums of its own, which are to be few beside what it reads.
   const size_t most = pixels * (c + d) / (4 * sums);
   parts = std::min({CeilDiv(pixels, 32), kParts, std::max(size_t{4}, most)});

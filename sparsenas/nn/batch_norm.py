@@ -17,13 +17,13 @@ from sparsenas.nn import foreign
 # Large enough that a channel with next to no variance does not get huge weights when it is folded.
 EPSILON = 1e-3
 
-# What may follow in the same pass, as the native primitive numbers them.
-ACTIVATIONS = {
+# Activations that may follow in the same pass, as the native primitive numbers them.
+CLAMPS = {
     "none": lambda x: x,
     "relu": lambda x: jnp.maximum(x, 0),
     "relu6": lambda x: jnp.clip(x, 0, 6),
 }
-_NUMBERS = {name: number for number, name in enumerate(ACTIVATIONS)}
+NUMBERS = {name: number for number, name in enumerate(CLAMPS)}
 
 
 def batch_norm(
@@ -34,7 +34,7 @@ def batch_norm(
     Args:
         x: [N, H, W, C].
         scale, offset: [C].
-        activation: one of `ACTIVATIONS`. At a bound its gradient is zero.
+        activation: one of `CLAMPS`. At a bound its gradient is zero.
 
     Returns:
         y [N, H, W, C], mean [C] and variance [C].
@@ -65,7 +65,7 @@ def _library(x: jax.Array, scale: jax.Array, offset: jax.Array, activation: str)
 
 def _clamped(y: jax.Array, activation: str) -> jax.Array:
     # Of two equal numbers `jnp.maximum` hands each half of the gradient.
-    return jnp.where(_passes(y, activation), y, lax.stop_gradient(ACTIVATIONS[activation](y)))
+    return jnp.where(_passes(y, activation), y, lax.stop_gradient(CLAMPS[activation](y)))
 
 
 def _passes(y: jax.Array, activation: str) -> jax.Array:
@@ -77,7 +77,7 @@ def _passes(y: jax.Array, activation: str) -> jax.Array:
             return ~(y <= 0)
         case "relu6":
             return ~((y <= 0) | (y >= 6))
-    raise ValueError(f"No such activation: {activation!r}. There are: {', '.join(ACTIVATIONS)}.")
+    raise ValueError(f"No such activation: {activation!r}. There are: {', '.join(CLAMPS)}.")
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -85,13 +85,13 @@ def _native(x: jax.Array, scale: jax.Array, offset: jax.Array, activation: str):
     channels = scale.shape
     y, mean, variance = foreign.call(
         "batch_norm", [x.shape, channels, channels], x, scale, offset,
-        activation=_NUMBERS[activation], epsilon=EPSILON,
+        activation=NUMBERS[activation], epsilon=EPSILON,
     )  # fmt: skip
     return y, mean, variance
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _gradients(arrays: tuple[jax.Array, ...], activation: str) -> tuple[jax.Array, jax.Array, jax.Array]:
+def gradients(arrays: tuple[jax.Array, ...], activation: str) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns the gradients by x, scale and offset.
 
     Args:
@@ -100,7 +100,7 @@ def _gradients(arrays: tuple[jax.Array, ...], activation: str) -> tuple[jax.Arra
     x, _, scale, *_ = arrays
     gx, g_scale, g_offset = foreign.call(
         "batch_norm_gradients", [x.shape, scale.shape, scale.shape], *arrays,
-        activation=_NUMBERS[activation], epsilon=EPSILON,
+        activation=NUMBERS[activation], epsilon=EPSILON,
     )  # fmt: skip
     return gx, g_scale, g_offset
 
@@ -110,17 +110,17 @@ def _forward(x: jax.Array, scale: jax.Array, offset: jax.Array, activation: str)
     return (y, mean, variance), (x, scale, offset, mean, variance)
 
 
-def _backward(activation: str, saved: tuple, gradients: tuple):
+def _backward(activation: str, saved: tuple, by_results: tuple):
     x, *channels = saved
-    g, *by_statistics = gradients
-    return _gradients((x, g, *channels, *by_statistics), activation)
+    g, *by_statistics = by_results
+    return gradients((x, g, *channels, *by_statistics), activation)
 
 
 _native.defvjp(_forward, _backward)
 
 
 def _gradients_formula(arrays: tuple[jax.Array, ...], activation: str):
-    """Returns what `_gradients` does, in operations that JAX can differentiate."""
+    """Returns what `gradients` does, in operations that JAX can differentiate."""
     x, g, scale, offset, mean, variance, g_mean, g_variance = arrays
     pixels = x.size // x.shape[-1]
     inverse = lax.rsqrt(variance + EPSILON)
@@ -136,10 +136,9 @@ def _gradients_formula(arrays: tuple[jax.Array, ...], activation: str):
     return gx, g_scale, g_offset
 
 
-# Second derivatives are rare: only those of exact second-order searches.
-_gradients.defvjp(
-    lambda arrays, activation: (_gradients(arrays, activation), arrays),
-    lambda activation, arrays, weights: jax.vjp(partial(_gradients_formula, activation=activation), arrays)[1](
-        weights
-    ),
+gradients.defvjp(
+    lambda arrays, activation: (gradients(arrays, activation), arrays),
+    lambda activation, arrays, weights: jax.vjp(partial(_gradients_formula, activation=activation), arrays)[
+        1
+    ](weights),
 )

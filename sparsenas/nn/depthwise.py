@@ -15,7 +15,7 @@ from jax import lax
 from sparsenas.nn import foreign
 
 # The native one has room for so many.
-_MOST_TAPS = 15
+MOST_TAPS = 15
 
 
 def depthwise(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
@@ -28,7 +28,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
     Returns:
         [N, (H - 1) // stride + 1, (W - 1) // stride + 1, C].
     """
-    if foreign.serve(x, kernel) and len(kernel) <= _MOST_TAPS:
+    if foreign.serve(x, kernel) and len(kernel) <= MOST_TAPS:
         return _native(x, kernel, stride)
     return _library(x, kernel, stride)
 

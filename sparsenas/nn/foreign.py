@@ -17,9 +17,7 @@ from sparsenas import native
 
 def serve(*arrays: jax.Array) -> bool:
     """Whether the native primitives compute with these arrays: single precision on a CPU."""
-    return (
-        jax.default_backend() == "cpu" and all(array.dtype == jnp.float32 for array in arrays) and _ready()
-    )
+    return jax.default_backend() == "cpu" and all(array.dtype == jnp.float32 for array in arrays) and _ready()
 
 
 def call(

@@ -8,20 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from sparsenas.nn.batch_norm import batch_norm, normalize
+from sparsenas.nn.batch_norm import CLAMPS, batch_norm, normalize
 from sparsenas.nn.convolution import convolution
 from sparsenas.nn.depthwise import depthwise
+from sparsenas.nn.normalized import normalized
 from sparsenas.nn.pointwise import pointwise
 from sparsenas.nn.pure import Rank
 
 Mixture = Sequence[tuple[float, jax.Array]]
 """Pairs (sparsity, its share); the shares add up to 1."""
 
-ACTIVATIONS = {
-    "none": lambda x: x,
-    "relu": lambda x: jnp.maximum(x, 0),
-    "relu6": lambda x: jnp.clip(x, 0, 6),
-}
+ACTIVATIONS = CLAMPS
 
 
 class Convolution(nnx.Module):
@@ -63,23 +60,31 @@ class Convolution(nnx.Module):
             train: normalise with the statistics of this batch, and leave them in `mean` and `variance`.
         """
         weight = _pruned(self.weight[...], self.rank, mixture)
-        match self.op:
-            case "conv_hwc":
-                x = convolution(x, weight, stride=self.stride)
-            case "conv1x1":
-                x = pointwise(x, weight)
-            case "depthwise":
-                x = depthwise(x, weight, stride=self.stride)
         scale, offset = self.scale[...], self.offset[...]
         if mask is not None:
             scale, offset = scale * mask, offset * mask
-        if train:
-            x, mean, variance = batch_norm(x, scale, offset)
-            self.mean.set_value(mean)
-            self.variance.set_value(variance)
+        if not train:
+            x = normalize(self._convolved(x, weight), scale, offset, self.mean[...], self.variance[...])
+            return ACTIVATIONS[self.activation](x)
+        if self.op in ("conv1x1", "depthwise"):
+            settings = {"stride": self.stride, "activation": self.activation}
+            x, mean, variance = normalized(x, weight, scale, offset, **settings)
         else:
-            x = normalize(x, scale, offset, self.mean[...], self.variance[...])
-        return ACTIVATIONS[self.activation](x)
+            x = self._convolved(x, weight)
+            x, mean, variance = batch_norm(x, scale, offset, activation=self.activation)
+        self.mean.set_value(mean)
+        self.variance.set_value(variance)
+        return x
+
+    def _convolved(self, x: jax.Array, weight: jax.Array) -> jax.Array:
+        match self.op:
+            case "conv_hwc":
+                return convolution(x, weight, stride=self.stride)
+            case "conv1x1":
+                return pointwise(x, weight)
+            case "depthwise":
+                return depthwise(x, weight, stride=self.stride)
+        raise ValueError(f"No such convolution: {self.op!r}.")
 
 
 class FullyConnected(nnx.Module):
