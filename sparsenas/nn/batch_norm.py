@@ -41,7 +41,7 @@ def batch_norm(
     """
     if foreign.serve(x, scale, offset):
         return _native(x, scale, offset, activation)
-    return _library(x, scale, offset, activation)
+    return library(x, scale, offset, activation)
 
 
 def normalize(
@@ -56,7 +56,10 @@ def _row(channels: jax.Array) -> jax.Array:
     return channels.reshape(1, 1, 1, -1)
 
 
-def _library(x: jax.Array, scale: jax.Array, offset: jax.Array, activation: str):
+def library(
+    x: jax.Array, scale: jax.Array, offset: jax.Array, activation: str
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns the same as XLA computes it."""
     mean = x.mean((0, 1, 2))
     variance = jnp.square(x - _row(mean)).mean((0, 1, 2))
     y = (x - _row(mean)) * _row(scale * lax.rsqrt(variance + EPSILON)) + _row(offset)
@@ -136,9 +139,9 @@ def _gradients_formula(arrays: tuple[jax.Array, ...], activation: str):
     return gx, g_scale, g_offset
 
 
-gradients.defvjp(
-    lambda arrays, activation: (gradients(arrays, activation), arrays),
-    lambda activation, arrays, weights: jax.vjp(partial(_gradients_formula, activation=activation), arrays)[
-        1
-    ](weights),
-)
+def _gradients_backward(activation: str, arrays: tuple, weights: tuple):
+    _, pull = jax.vjp(partial(_gradients_formula, activation=activation), arrays)
+    return pull(weights)
+
+
+gradients.defvjp(lambda arrays, activation: (gradients(arrays, activation), arrays), _gradients_backward)

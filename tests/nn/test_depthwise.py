@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsenas.nn.depthwise import _library, depthwise
+from sparsenas.nn.depthwise import library, depthwise
 
 # Sums of up to 25 taps and 150 pixels in single precision, relative to the largest entry.
 TOLERANCE = 1e-5
@@ -31,7 +31,7 @@ SHAPES = [(8, 8, 3, 1), (8, 8, 3, 2), (7, 10, 3, 2), (1, 1, 3, 2), (6, 5, 5, 1),
 
 
 @pytest.mark.parametrize(("h", "w", "k", "stride"), SHAPES)
-def test_output_and_gradients_are_the_librarys(h, w, k, stride):
+def test_output_and_gradients_are_thelibrarys(h, w, k, stride):
     x, kernel = arrays(h, w, k)
 
     def run(convolve, x, kernel, g):
@@ -43,7 +43,7 @@ def test_output_and_gradients_are_the_librarys(h, w, k, stride):
         x, kernel, np.float32(g)
     )
     expected = in_double(
-        lambda x, kernel, g: run(lambda x, kernel: _library(x, kernel, stride), x, kernel, g), x, kernel, g
+        lambda x, kernel, g: run(lambda x, kernel: library(x, kernel, stride), x, kernel, g), x, kernel, g
     )
     assert_close(found, expected)
 
@@ -58,7 +58,7 @@ def test_can_be_differentiated_twice(stride):
 
     found = jax.jit(jax.grad(lambda *a: penalty(depthwise, *a), (0, 1)))(x, kernel)
     expected = in_double(
-        jax.grad(lambda *a: penalty(lambda x, k, stride: _library(x, k, stride), *a), (0, 1)), x, kernel
+        jax.grad(lambda *a: penalty(lambda x, k, stride: library(x, k, stride), *a), (0, 1)), x, kernel
     )
     assert_close(found, expected)
 
