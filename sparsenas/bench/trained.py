@@ -1,7 +1,7 @@
 """The side of trainer.py that trains with this package, in the loop that all training runs in."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +12,7 @@ import optax
 from jax import lax
 
 from sparsenas.bench.peers.trainer import Ask, timed
-from sparsenas.bench.training import NETWORKS
+from sparsenas.builder import Builder
 from sparsenas.data import Split
 from sparsenas.nn import batch_norm, convolution, depthwise, pointwise
 from sparsenas.space import Space
@@ -26,7 +26,7 @@ _IMAGES = 1024
 
 def serve(network: dict[str, Any], ask: Ask) -> None:
     """Trains, and answers the messages that come in between."""
-    space = NETWORKS[network["name"]]()
+    space = space_of(network["layers"], network["classes"])
     batch = network["batch"]
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (max(_IMAGES, batch), *space.image), np.uint8)
@@ -44,6 +44,33 @@ def serve(network: dict[str, Any], ask: Ask) -> None:
 
     # More steps than anybody waits for.
     train_network(space, split, NetworkSettings(steps=10**6, batch=batch), seed=0, report=report)
+
+
+def space_of(layers: Sequence[Mapping[str, Any]], classes: int) -> Space:
+    """Returns the space whose only network has these layers, and ends with pooling and a classifier.
+
+    Raises:
+        ValueError: for an operator that is not one of inverted residuals.
+    """
+    first = layers[0]
+    net = Builder("measured", image=(first["height"], first["width"], first["c_in"]), classes=classes)
+    outputs = [net.image]  # That of layer i at i + 1.
+    for i, layer in enumerate(layers[:-2]):
+        name, (x, *others) = f"layer{i}", [outputs[j + 1] for j in layer["inputs"]]
+        activation = {"activation": layer["activation"]}
+        window = {"kernel": layer["kernel"], "stride": layer["stride"]}
+        match layer["op"]:
+            case "conv_hwc":
+                outputs.append(net.conv_hwc(name, x, layer["c_out"], **activation, **window))
+            case "conv1x1":
+                outputs.append(net.conv1x1(name, x, layer["c_out"], **activation))
+            case "depthwise":
+                outputs.append(net.depthwise(name, x, **activation, **window))
+            case "add":
+                outputs.append(net.add(name, x, *others, **activation))
+            case op:
+                raise ValueError(f"Expected layers of inverted residuals, found {op!r}.")
+    return net.classify(outputs[-1])
 
 
 def _serve_others(message: dict, space: Space, split: Split, batch: int, ask: Ask) -> dict:

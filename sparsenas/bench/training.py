@@ -10,8 +10,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,10 +20,7 @@ from sparsenas import __version__, native
 from sparsenas.bench.machine import cores_of
 from sparsenas.bench.peers.process import EngineError, Worker
 from sparsenas.builder import Builder, Tensor
-from sparsenas.dims import constant, scaled
-from sparsenas.search_spaces import tiny
-from sparsenas.space import Space
-from sparsenas.sparsity.patterns import DENSE
+from sparsenas.space import Layer
 
 TRAINER = Path(__file__).parent / "peers" / "trainer.py"
 # Where `make peers` puts PyTorch, beside the package in a checkout.
@@ -39,30 +35,22 @@ Report = Callable[[int, int, str], None]
 """`(done, in all, what it is at)`."""
 
 
-def largest_tiny() -> Space:
-    """Returns the largest network of the space `tiny`, without zeros."""
-    space = tiny.SPACE.fixed(tiny.SPACE.largest)
-    dense = tuple(replace(template, sparsity=constant(DENSE)) for template in space.templates)
-    return replace(space, templates=dense)
-
-
-def mobilenet_v2(width: float = 1.0) -> Space:
+def mobilenet_v2() -> tuple[Layer, ...]:
     """Returns MobileNet v2 (Sandler et al., 2018, https://arxiv.org/abs/1801.04381) for images of 32x32.
 
     The first two of its five strides are 1, so that four pixels a side are left.
     """
     net = Builder("mobilenet_v2", image=(32, 32, 3), classes=10)
-    x = net.conv_hwc("stem", net.image, scaled(32, width), activation="relu6")
+    x = net.conv_hwc("stem", net.image, 32, activation="relu6")
     # Expansion, output channels, blocks and the first one's stride of each stage.
-    for i, (expansion, channels, blocks, stride) in enumerate(
-        ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)),
-        1,
-    ):  # fmt: skip
+    stages = (
+        (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
+    )  # fmt: skip
+    for i, (expansion, channels, blocks, stride) in enumerate(stages, 1):
         for j in range(1, blocks + 1):
-            x = _block(net, f"stage{i}.block{j}", x, scaled(channels, width), expansion, stride)
-            stride = 1
-    x = net.conv1x1("head", x, scaled(1280, max(1.0, width)), activation="relu6")
-    return net.classify(x)
+            x = _block(net, f"stage{i}.block{j}", x, channels, expansion, stride if j == 1 else 1)
+    x = net.conv1x1("head", x, 1280, activation="relu6")
+    return net.classify(x).layers(())
 
 
 def _block(net: Builder, name: str, x: Tensor, c_out: int, expansion: int, stride: int) -> Tensor:
@@ -70,10 +58,8 @@ def _block(net: Builder, name: str, x: Tensor, c_out: int, expansion: int, strid
     y = net.conv1x1(f"{name}.expand", x, expansion * c_in, activation="relu6") if expansion > 1 else x
     y = net.depthwise(f"{name}.depthwise", y, stride=stride, activation="relu6")
     y = net.conv1x1(f"{name}.project", y, c_out)
-    return net.add(f"{name}.add", x, y) if (stride, c_in) == (1, c_out) else y
+    return net.add(f"{name}.add", x, y) if stride == 1 and c_in == c_out else y
 
-
-NETWORKS: dict[str, Callable[[], Space]] = {"tiny": largest_tiny, "mobilenet_v2": mobilenet_v2}
 
 # What the networks are made of: name, input [N, H, W, C], output channels, stride.
 PRIMITIVES = (
@@ -89,8 +75,8 @@ PRIMITIVES = (
 
 
 def bench_training(
+    networks: Mapping[str, Sequence[Layer]],
     *,
-    networks: Sequence[str] = tuple(NETWORKS),
     batch: int = 128,
     threads: Iterable[int] | None = None,
     core: int | None = None,
@@ -103,6 +89,7 @@ def bench_training(
     """Measures training steps.
 
     Args:
+        networks: by name, made of inverted residuals; they are trained without zeros.
         threads: counts of threads, each on as many cores; all of them if left out.
         core: the last of the cores.
         rounds: visits of each; a time is the median over them.
@@ -112,8 +99,8 @@ def bench_training(
 
     Returns:
         What the JSON file holds. Milliseconds: `jax_step_ms` and `torch_step_ms` of a step, `forward_ms` of our
-        pass to the loss as training runs it, `gradient_ms` of that and the pass back to the weights. PyTorch's
-        are None where it is missing.
+        pass to the loss as training runs it, `gradient_ms` of that and the pass back to the weights.
+        PyTorch's are None where it is missing.
 
     Raises:
         UserError: where the machine lacks the cores.
@@ -123,12 +110,12 @@ def bench_training(
     total, done = len(cores) * len(networks), 0
     records, parts = [], []
     for own in cores:
-        for name in networks:
+        for name, layers in networks.items():
             report(done, total, f"{name}, threads: {len(own)}")
             done += 1
-            with _trainers(name, batch, own, python, note) as trainers:
+            with _trainers(layers, batch, own, python, note) as trainers:
                 records.append(_measure(name, batch, len(own), trainers, rounds))
-                if primitives and name == networks[0]:
+                if primitives and name == next(iter(networks)):
                     parts += _measure_primitives(trainers, len(own))
     report(total, total, "")
     return {"machine": native.cpu(), "version": __version__, "records": records, "primitives": parts}
@@ -145,13 +132,12 @@ def _find_torch(note: Note) -> Path | None:
 
 @contextlib.contextmanager
 def _trainers(
-    name: str, batch: int, cores: Sequence[int], torch: Path | None, note: Note
+    layers: Sequence[Layer], batch: int, cores: Sequence[int], torch: Path | None, note: Note
 ) -> Iterator[dict[str, Worker]]:
     """Yields the processes that train a network, by library."""
-    space = NETWORKS[name]()
     fields = ("op", "inputs", "c_in", "c_out", "height", "width", "kernel", "stride", "activation")
-    layers = [{field: getattr(layer, field) for field in fields} for layer in space.layers(())]
-    network = {"name": name, "layers": layers, "classes": space.classes, "batch": batch, "visit": VISIT}
+    described = [{field: getattr(layer, field) for field in fields} for layer in layers]
+    network = {"layers": described, "classes": layers[-1].c_out, "batch": batch, "visit": VISIT}
     with contextlib.ExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "network.json"
         path.write_text(json.dumps(network))

@@ -8,10 +8,14 @@ from typing import Any, Literal
 from rich.table import Table
 
 from sparsenas import files
-from sparsenas.bench.training import NETWORKS, bench_training
+from sparsenas.bench.training import bench_training, mobilenet_v2
+from sparsenas.cli.lookup import find_space
 from sparsenas.cli.parse import Counts, parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
+from sparsenas.space import Layer
+
+Network = Literal["tiny", "mobilenet_v2"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +24,7 @@ class Options:
     package and in PyTorch, which `make peers` installs.
 
     Attributes:
-        network: only these networks.
+        network: only these networks: the largest one of the space `tiny`, and MobileNet v2.
         batch: images of a step.
         threads: counts of threads, such as `2` or `1,2`; all cores if left out.
         core: the last processor core to run on; the machine's last one if left out.
@@ -30,7 +34,7 @@ class Options:
         json: also write every figure to this file.
     """
 
-    network: tuple[Literal["tiny", "mobilenet_v2"], ...] = tuple(NETWORKS)
+    network: tuple[Network, ...] = ("tiny", "mobilenet_v2")
     batch: int = 128
     threads: Counts | None = None
     core: int | None = None
@@ -50,7 +54,7 @@ def main(args: list[str]) -> None:
     terminal = console()
     with TerminalProgress(terminal).stage("Measure training steps") as update:
         result = bench_training(
-            networks=options.network,
+            {name: _layers(name) for name in options.network},
             batch=options.batch,
             threads=options.threads,
             core=options.core,
@@ -66,6 +70,13 @@ def main(args: list[str]) -> None:
     if options.json:
         files.write(options.json, json.dumps(result, indent=1) + "\n")
         terminal.print(f"Wrote {options.json}")
+
+
+def _layers(name: Network) -> tuple[Layer, ...]:
+    if name == "mobilenet_v2":
+        return mobilenet_v2()
+    space = find_space(name)
+    return space.layers(space.largest)
 
 
 def _steps(result: dict[str, Any], options: Options) -> Table:
