@@ -15,8 +15,8 @@ template <class V>
 class Rows {
  public:
   // Of [height, width, channels], `slots` rows at a time, with `margin` zeros on either side.
-  Rows(const float* image, size_t height, size_t width, size_t channels, size_t margin, size_t slots,
-       size_t pitch, float* scratch)
+  Rows(const float* image, size_t height, size_t width, size_t channels, size_t margin,
+       size_t slots, size_t pitch, float* scratch)
       : image_(image),
         height_(static_cast<ptrdiff_t>(height)),
         width_(width),
@@ -42,9 +42,7 @@ class Rows {
   }
 
   // The first zero beside a row that is there.
-  const float* Row(ptrdiff_t h) const {
-    return scratch_ + static_cast<size_t>(h) % slots_ * row_;
-  }
+  const float* Row(ptrdiff_t h) const { return scratch_ + static_cast<size_t>(h) % slots_ * row_; }
 
  private:
   void Copy(ptrdiff_t h) {
@@ -253,8 +251,8 @@ void DepthwiseKernelLoop(const Primitives::Depthwise& args, const float* x, cons
     const ptrdiff_t top = static_cast<ptrdiff_t>(i * s.stride) - static_cast<ptrdiff_t>(pad);
     rows.Until(top + static_cast<ptrdiff_t>(s.kernel));
     if (copied) gradients.Until(static_cast<ptrdiff_t>(i + 1));
-    const float* g_row = copied ? gradients.Row(static_cast<ptrdiff_t>(i))
-                                : g + i * columns * s.channels;
+    const float* g_row =
+        copied ? gradients.Row(static_cast<ptrdiff_t>(i)) : g + i * columns * s.channels;
     const size_t g_step = copied ? pitch : s.channels;
     const float* lines[kMostTaps];
     size_t from = s.kernel, count = 0;  // The first row of the kernel that lies on the image.

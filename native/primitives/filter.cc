@@ -45,7 +45,8 @@ struct Units {
 // The gradient of the weights: a sum for every part.
 class WeightSums {
  public:
-  explicit WeightSums(const Filter& filter) : filter_(filter), sums_(filter.parts * filter.sums) {}
+  explicit WeightSums(const Filter& filter)
+      : filter_(filter), sums_(std::max(size_t{1}, filter.parts) * filter.sums) {}
 
   float* Part(size_t part) { return sums_.data() + part * filter_.sums; }
 

@@ -18,12 +18,12 @@ class Filter {
   virtual ~Filter() = default;
 
   size_t units;
-  size_t at_once;  // Units whose input and output stay in a cache together.
-  size_t parts;    // Into which the units are cut.
+  size_t at_once;                // Units whose input and output stay in a cache together.
+  size_t parts;                  // Into which the units are cut.
   size_t in_floats, out_floats;  // Of a unit.
   size_t channels;               // Of the output.
-  size_t weights, sums;          // Floats of the weights, and of their gradients as loops add them up.
-  size_t scratch;                // Floats.
+  size_t weights, sums;  // Floats of the weights, and of their gradients as loops add them up.
+  size_t scratch;        // Floats.
 
   // All on `count` units, which the pointers are at.
   virtual void Forward(size_t count, const float* x, float* y, float* scratch) const = 0;

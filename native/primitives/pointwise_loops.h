@@ -10,8 +10,12 @@ namespace {
 // Pixels of a tile: as many sums as there are registers, less those for weights and an input.
 template <class V, size_t kVectors>
 constexpr size_t TilePixels() {
-  return V::kRegisters >= 32 ? (kVectors == 1 ? 16 : kVectors == 2 ? 12 : 8)
-                             : (kVectors == 1 ? 8 : kVectors == 2 ? 6 : 4);
+  return V::kRegisters >= 32 ? (kVectors == 1   ? 16
+                                : kVectors == 2 ? 12
+                                                : 8)
+                             : (kVectors == 1   ? 8
+                                : kVectors == 2 ? 6
+                                                : 4);
 }
 
 // The last vector of a block may be a part of one.
@@ -57,8 +61,7 @@ inline void ProductTile(const Primitives::Product& args, const float* x, const f
     for (size_t b = 0; b < kBases; ++b) ++base[b];
   }
 #pragma GCC unroll 16
-  for (size_t m = 0; m < kPixels; ++m)
-    StoreRow<V, kVectors, kRest>(sums[m], rest, y + m * args.d);
+  for (size_t m = 0; m < kPixels; ++m) StoreRow<V, kVectors, kRest>(sums[m], rest, y + m * args.d);
 }
 
 // All pixels and one block of columns. The last tile may repeat some of the one before.

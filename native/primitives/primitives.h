@@ -43,8 +43,8 @@ struct Primitives {
   // Adds to sums [k, k, pitch].
   void (*depthwise_kernel)(const Depthwise&, const float* x, const float* g, float* sums);
 
-  // Some pixels of pointwise.h: y = x * weight. x [pixels, c], y [pixels, d]; the weight in blocks of
-  // columns (`ProductVectors`), each [c, columns], zeros where there are none.
+  // Some pixels of pointwise.h: y = x * weight. x [pixels, c], y [pixels, d]; the weight in blocks
+  // of columns (`ProductVectors`), each [c, columns], zeros where there are none.
   struct Product {
     size_t pixels, c, d;
     const float *x, *weight;
@@ -70,8 +70,8 @@ struct Primitives {
     float* y;
   };
   void (*normalize)(const Normalize&);
-  // With u = g where low < (x - mean) * factor + offset < high, else 0; g everywhere where `clamped`
-  // is false.
+  // With u = g where low < (x - mean) * factor + offset < high, else 0; g everywhere where
+  // `clamped` is false.
   struct Gradient {
     size_t pixels, channels;
     const float *x, *g, *mean, *factor, *offset;

@@ -44,7 +44,8 @@ struct NormSlopes {
 // Sums over the gradient of the output.
 class GradientTotals {
  public:
-  GradientTotals(size_t channels, size_t parts) : channels_(channels), sums_(parts * 2 * channels) {}
+  GradientTotals(size_t channels, size_t parts)
+      : channels_(channels), sums_(parts * 2 * channels) {}
 
   void Take(const Primitives& primitives, size_t part, const Primitives::Gradient& pixels);
   // Writes the gradients of scale and offset.

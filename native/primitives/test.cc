@@ -165,9 +165,8 @@ void TestBatchNorm(const Primitives& primitives, const BatchNormShape& s, Guard 
                      {x.data(), g.data(), scale.data(), offset.data(), mean.data(), variance.data(),
                       g_mean.data(), g_variance.data(), gx.data(), gscale.data(), goffset.data()},
                      executor);
-  const double high = s.activation == NormActivation::kRelu6
-                          ? 6.0
-                          : std::numeric_limits<double>::infinity();
+  const double high =
+      s.activation == NormActivation::kRelu6 ? 6.0 : std::numeric_limits<double>::infinity();
   const double low = s.activation == NormActivation::kNone ? -high : 0.0;
   const double count = static_cast<double>(s.pixels);
   for (size_t k = 0; k < c; ++k) {
@@ -202,10 +201,10 @@ void TestBatchNorm(const Primitives& primitives, const BatchNormShape& s, Guard 
       const double want = factor * u + (g_mean[k] - factor * sum) / count +
                           (2 * g_variance[k] - factor * inverse * inverse * product) * off / count;
       const double share = std::fabs(factor) * (1 + inverse * inverse * std::fabs(off)) / count;
-      ExpectClose("gradient of the input", want, gx[p * c + k],
-                  1e-5 * (1 + std::fabs(want)) + rounding * (1 + std::fabs(factor)) +
-                      share * tolerance,
-                  p * c + k);
+      ExpectClose(
+          "gradient of the input", want, gx[p * c + k],
+          1e-5 * (1 + std::fabs(want)) + rounding * (1 + std::fabs(factor)) + share * tolerance,
+          p * c + k);
     }
   }
 }

@@ -66,8 +66,8 @@ class Pool : public Executor {
   ffi::ThreadPool pool_;
 };
 
-// An array of a call: `rank` dimensions of its own, behind those that vmap has put before them, each
-// of which is 1 where the array has not got it.
+// An array of a call: `rank` dimensions of its own, behind those that vmap has put before them,
+// each of which is 1 where the array has not got it.
 struct Stack {
   float* data;
   size_t rank;
@@ -138,15 +138,15 @@ ffi::Error Guarded(const Work& work) {
 
 // Calls work(i, filter) for every weight of a stack.
 template <class Work>
-void ForDepthwise(const Primitives& primitives, const Call& call, int64_t stride, const Work& work) {
+void ForDepthwise(const Primitives& primitives, const Call& call, int64_t stride,
+                  const Work& work) {
   const Stack &x = call.args[0], &kernel = call.args[1];
   const WindowShape shape = {x.dims[1], x.dims[2], x.dims[3], kernel.dims[0],
                              static_cast<size_t>(stride)};
   if (stride < 1 || shape.kernel % 2 == 0 || shape.kernel > kMostTaps) {
-    throw std::invalid_argument(
-        "Expected a stride of at least 1 and an odd kernel of at most " +
-        std::to_string(kMostTaps) + ", found " + std::to_string(stride) + " and " +
-        std::to_string(shape.kernel) + ".");
+    throw std::invalid_argument("Expected a stride of at least 1 and an odd kernel of at most " +
+                                std::to_string(kMostTaps) + ", found " + std::to_string(stride) +
+                                " and " + std::to_string(shape.kernel) + ".");
   }
   for (size_t i = 0; i < call.count(); ++i)
     work(i, DepthwiseFilter(primitives, x.dims[0], shape, call.In(1, i)));
@@ -161,9 +161,7 @@ void ForPointwise(const Primitives& primitives, const Call& call, const Work& wo
   }
 }
 
-auto Binding() {
-  return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets();
-}
+auto Binding() { return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().RemainingArgs().RemainingRets(); }
 
 BatchNormShape ShapeOf(const Stack& x, int64_t activation, float epsilon) {
   return {x.dims[0] * x.dims[1] * x.dims[2], x.dims[3], static_cast<NormActivation>(activation),
@@ -240,11 +238,11 @@ ffi::Error BatchNormGradientsCall(ffi::ThreadPool threads, ffi::RemainingArgs ar
     const Call call(args, rets, {4, 4, 1, 1, 1, 1, 1, 1}, {4, 1, 1});
     const BatchNormShape shape = ShapeOf(call.args[0], activation, epsilon);
     for (size_t i = 0; i < call.count(); ++i) {
-      BatchNormGradients(primitives, shape,
-                         {call.In(0, i), call.In(1, i), call.In(2, i), call.In(3, i), call.In(4, i),
-                          call.In(5, i), call.In(6, i), call.In(7, i), call.Out(0, i),
-                          call.Out(1, i), call.Out(2, i)},
-                         pool);
+      BatchNormGradients(
+          primitives, shape,
+          {call.In(0, i), call.In(1, i), call.In(2, i), call.In(3, i), call.In(4, i), call.In(5, i),
+           call.In(6, i), call.In(7, i), call.Out(0, i), call.Out(1, i), call.Out(2, i)},
+          pool);
     }
   });
 }

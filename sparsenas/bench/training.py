@@ -1,7 +1,7 @@
 """Training steps on a processor, in this package and in PyTorch: the same networks, batch and cores.
 
-Both take turns, in processes of their own. Ours runs its training loop, with drawing and moving images; PyTorch
-is handed one batch again and again, with its memory laid out as it is fastest (channels last).
+Both take turns, in processes of their own. Ours runs its training loop, with drawing and moving images;
+PyTorch is handed one batch again and again, with its memory laid out as it is fastest (channels last).
 """
 
 import contextlib
@@ -44,7 +44,8 @@ def mobilenet_v2() -> tuple[Layer, ...]:
     x = net.conv_hwc("stem", net.image, 32, activation="relu6")
     # Expansion, output channels, blocks and the first one's stride of each stage.
     stages = (
-        (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
+        (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
+        (6, 320, 1, 1),
     )  # fmt: skip
     for i, (expansion, channels, blocks, stride) in enumerate(stages, 1):
         for j in range(1, blocks + 1):
@@ -98,8 +99,8 @@ def bench_training(
         note: is told what is left out, and why.
 
     Returns:
-        What the JSON file holds. Milliseconds: `jax_step_ms` and `torch_step_ms` of a step, `forward_ms` of our
-        pass to the loss as training runs it, `gradient_ms` of that and the pass back to the weights.
+        What the JSON file holds. Milliseconds: `jax_step_ms` and `torch_step_ms` of a step, `forward_ms` of
+        our pass to the loss as training runs it, `gradient_ms` of that and the pass back to the weights.
         PyTorch's are None where it is missing.
 
     Raises:

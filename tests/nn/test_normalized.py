@@ -36,7 +36,8 @@ def arguments(n, h, w, c, d, k):
     ("n", "h", "w", "c", "d", "k", "stride", "activation"),
     [
         (2, 5, 7, 6, 6, 3, 1, "relu6"), (40, 4, 4, 16, 16, 3, 2, "relu"), (3, 9, 8, 20, 20, 5, 2, "none"),
-        (2, 5, 7, 6, 20, None, 1, "relu6"), (40, 4, 4, 16, 8, None, 1, "none"), (1, 1, 1, 3, 2, None, 1, "relu"),
+        (2, 5, 7, 6, 20, None, 1, "relu6"), (40, 4, 4, 16, 8, None, 1, "none"),
+        (1, 1, 1, 3, 2, None, 1, "relu"),
     ],
 )  # fmt: skip
 def test_results_and_gradients_are_the_formulas(n, h, w, c, d, k, stride, activation):

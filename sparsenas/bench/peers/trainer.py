@@ -2,8 +2,8 @@
 
     python trainer.py LIBRARY NETWORK.json THREADS
 
-The file has the `layers` in the order they run, the `classes`, the `batch` and the steps of a `visit`. Messages
-are lines of JSON. First it says what it is, or what is wrong:
+The file has the `layers` in the order they run, the `classes`, the `batch` and the steps of a `visit`.
+Messages are lines of JSON. First it says what it is, or what is wrong:
 
     {"version": "1.2"}        {"error": "..."}
 
