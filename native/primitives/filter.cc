@@ -94,6 +94,31 @@ void ApplyGradients(const Filter& filter, const float* x, const float* g, float*
   sums.Total(gweight, executor);
 }
 
+void ApplyInputGradient(const Filter& filter, const float* g, float* gx, Executor& executor) {
+  const Units units(filter);
+  executor.Run(filter.parts, [&](size_t part) {
+    float* scratch = Scratch(filter.scratch);
+    units.For(part, [&](size_t n, size_t count) {
+      filter.Backward(count, nullptr, g + n * filter.out_floats, gx + n * filter.in_floats, nullptr,
+                      scratch);
+    });
+  });
+}
+
+void ApplyWeightGradient(const Filter& filter, const float* x, const float* g, float* gweight,
+                         Executor& executor) {
+  const Units units(filter);
+  WeightSums sums(filter);
+  executor.Run(filter.parts, [&](size_t part) {
+    float* scratch = Scratch(filter.scratch);
+    units.For(part, [&](size_t n, size_t count) {
+      filter.Backward(count, x + n * filter.in_floats, g + n * filter.out_floats, nullptr,
+                      sums.Part(part), scratch);
+    });
+  });
+  sums.Total(gweight, executor);
+}
+
 void ApplyNorm(const Primitives& primitives, const Filter& filter, const BatchNormShape& shape,
                const FilterNorm& arrays, Executor& executor) {
   const Units units(filter);

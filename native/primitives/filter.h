@@ -38,6 +38,11 @@ void Apply(const Filter& filter, const float* x, float* y, Executor& executor);
 void ApplyGradients(const Filter& filter, const float* x, const float* g, float* gx, float* gweight,
                     Executor& executor);
 
+// One of them, where the filter allows it.
+void ApplyInputGradient(const Filter& filter, const float* g, float* gx, Executor& executor);
+void ApplyWeightGradient(const Filter& filter, const float* x, const float* g, float* gweight,
+                         Executor& executor);
+
 // y = activation(batch norm(z)), z = filter(x), computed while what is read again is in a cache.
 // `shape` has the pixels and channels of z.
 struct FilterNorm {

@@ -9,9 +9,10 @@ constexpr size_t kParts = 32;
 // Floats of input and output that a core computes at once: half of a small level 2 cache.
 constexpr size_t kFloatsAtOnce = 1 << 15;
 
-// A matrix [c, d] with element (i, j) at i * down + j * right, in blocks of columns.
-AlignedArray<float> Packed(const Primitives& primitives, const float* matrix, size_t c, size_t d,
-                           size_t down, size_t right) {
+}  // namespace
+
+AlignedArray<float> PackedColumns(const Primitives& primitives, const float* matrix, size_t c,
+                                  size_t d, size_t down, size_t right) {
   const size_t lanes = primitives.lanes;
   AlignedArray<float> packed(c * RoundUp(d, lanes));
   float* to = packed.data();
@@ -25,8 +26,6 @@ AlignedArray<float> Packed(const Primitives& primitives, const float* matrix, si
   }
   return packed;
 }
-
-}  // namespace
 
 PointwiseFilter::PointwiseFilter(const Primitives& primitives, size_t pixels, size_t c, size_t d,
                                  const float* weight)
@@ -42,8 +41,8 @@ PointwiseFilter::PointwiseFilter(const Primitives& primitives, size_t pixels, si
   // Each part has sums of its own, which are to be few beside what it reads.
   const size_t most = pixels * (c + d) / (4 * sums);
   parts = std::min({CeilDiv(pixels, 32), kParts, std::max(size_t{4}, most)});
-  weight_ = Packed(primitives, weight, c, d, d, 1);
-  transposed_ = Packed(primitives, weight, d, c, 1, d);
+  weight_ = PackedColumns(primitives, weight, c, d, d, 1);
+  transposed_ = PackedColumns(primitives, weight, d, c, 1, d);
 }
 
 void PointwiseFilter::Forward(size_t count, const float* x, float* y, float*) const {

@@ -6,6 +6,11 @@
 
 namespace sparsenas {
 
+// A matrix [c, d] whose element (i, j) is at i * down + j * right, in blocks of columns as
+// Primitives::Product takes it.
+AlignedArray<float> PackedColumns(const Primitives& primitives, const float* matrix, size_t c,
+                                  size_t d, size_t down, size_t right);
+
 class PointwiseFilter : public Filter {
  public:
   PointwiseFilter(const Primitives& primitives, size_t pixels, size_t c, size_t d,

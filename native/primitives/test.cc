@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "primitives/batch_norm.h"
+#include "primitives/convolution.h"
 #include "primitives/depthwise.h"
 #include "primitives/pointwise.h"
 #include "testing/check.h"
@@ -88,6 +89,45 @@ void TestPointwise(const Primitives& primitives, size_t pixels, size_t c, size_t
   ExpectSums("pointwise", y, want_y, shape);
   ExpectSums("gradient of the input", gx, want_gx, shape);
   ExpectSums("gradient of the weight", gweight, want_gweight, shape);
+}
+
+void TestConvolution(const Primitives& primitives, size_t batch, const WindowShape& s, size_t d,
+                     Guard guard, Random& random) {
+  const size_t c = s.channels, in = s.pixels() * c, out = s.out_pixels() * d;
+  const size_t weights = s.kernel * s.kernel * c * d;
+  const GuardedArray<float> x(RandomFloats(batch * in, random).data(), batch * in, guard);
+  const GuardedArray<float> kernel(RandomFloats(weights, random).data(), weights, guard);
+  const GuardedArray<float> g(RandomFloats(batch * out, random).data(), batch * out, guard);
+  GuardedArray<float> y(batch * out, guard), gx(batch * in, guard), gkernel(weights, guard);
+  Backwards executor;
+  const ConvolutionFilter filter(primitives, batch, s, d, kernel.data());
+  Apply(filter, x.data(), y.data(), executor);
+  ApplyInputGradient(filter, g.data(), gx.data(), executor);
+  ApplyWeightGradient(ConvolutionFilter(primitives, batch, s, d, nullptr), x.data(), g.data(),
+                      gkernel.data(), executor);
+  std::vector<ExactSum> want_y(batch * out), want_gx(batch * in), want_gkernel(weights);
+  for (size_t n = 0; n < batch; ++n) {
+    for (size_t i = 0; i < s.out_height() * s.kernel; ++i) {
+      for (size_t j = 0; j < s.out_width() * s.kernel; ++j) {
+        const size_t r = i % s.kernel, t = j % s.kernel;
+        // Below zero becomes large.
+        const size_t h = i / s.kernel * s.stride + r - s.kernel / 2;
+        const size_t w = j / s.kernel * s.stride + t - s.kernel / 2;
+        if (h >= s.height || w >= s.width) continue;
+        for (size_t k = 0; k < c * d; ++k) {
+          const size_t from = n * in + (h * s.width + w) * c + k / d;
+          const size_t tap = (r * s.kernel + t) * c * d + k;
+          const size_t to = n * out + (i / s.kernel * s.out_width() + j / s.kernel) * d + k % d;
+          want_y[to].Add(double{x[from]} * kernel[tap]);
+          want_gx[from].Add(double{g[to]} * kernel[tap]);
+          want_gkernel[tap].Add(double{x[from]} * g[to]);
+        }
+      }
+    }
+  }
+  ExpectSums("convolution", y, want_y, s);
+  ExpectSums("gradient of the input", gx, want_gx, s);
+  ExpectSums("gradient of the kernel", gkernel, want_gkernel, s);
 }
 
 // Filters with normalisation against one after the other.
@@ -247,6 +287,18 @@ int main() {
             const WindowShape shape = {side, 1 + (side + i) % 11, channels, kernel, stride};
             TestDepthwise(*primitives, 1 + i % 3, shape, i % 2 ? Guard::kBefore : Guard::kAfter,
                           random);
+            ++i;
+          }
+        }
+      }
+    }
+    for (const size_t kernel : {1, 3, 5}) {
+      for (const size_t stride : {1, 2, 3}) {
+        for (const size_t c : {1, 3, 10}) {
+          for (const size_t d : {1, 8, 20, 32}) {
+            const WindowShape shape = {1 + i % 12, 1 + i % 7 * 3, c, kernel, stride};
+            TestConvolution(*primitives, 1 + i % 3, shape, d,
+                            i % 2 ? Guard::kBefore : Guard::kAfter, random);
             ++i;
           }
         }

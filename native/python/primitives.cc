@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "primitives/batch_norm.h"
+#include "primitives/convolution.h"
 #include "primitives/depthwise.h"
 #include "primitives/pointwise.h"
 #include "xla/ffi/api/ffi.h"
@@ -136,18 +137,21 @@ ffi::Error Guarded(const Work& work) {
   }
 }
 
+WindowShape WindowOf(const std::vector<size_t>& x, size_t kernel, int64_t stride) {
+  if (stride < 1 || kernel % 2 == 0 || kernel > kMostTaps) {
+    throw std::invalid_argument("Expected a stride of at least 1 and an odd kernel of at most " +
+                                std::to_string(kMostTaps) + ", found " + std::to_string(stride) +
+                                " and " + std::to_string(kernel) + ".");
+  }
+  return {x[1], x[2], x[3], kernel, static_cast<size_t>(stride)};
+}
+
 // Calls work(i, filter) for every weight of a stack.
 template <class Work>
 void ForDepthwise(const Primitives& primitives, const Call& call, int64_t stride,
                   const Work& work) {
   const Stack &x = call.args[0], &kernel = call.args[1];
-  const WindowShape shape = {x.dims[1], x.dims[2], x.dims[3], kernel.dims[0],
-                             static_cast<size_t>(stride)};
-  if (stride < 1 || shape.kernel % 2 == 0 || shape.kernel > kMostTaps) {
-    throw std::invalid_argument("Expected a stride of at least 1 and an odd kernel of at most " +
-                                std::to_string(kMostTaps) + ", found " + std::to_string(stride) +
-                                " and " + std::to_string(shape.kernel) + ".");
-  }
+  const WindowShape shape = WindowOf(x.dims, kernel.dims[0], stride);
   for (size_t i = 0; i < call.count(); ++i)
     work(i, DepthwiseFilter(primitives, x.dims[0], shape, call.In(1, i)));
 }
@@ -216,6 +220,54 @@ ffi::Error PointwiseGradientsCall(ffi::ThreadPool threads, ffi::RemainingArgs ar
   });
 }
 XLA_FFI_DEFINE_HANDLER(kPointwiseGradients, PointwiseGradientsCall, Binding());
+
+// x, kernel -> y
+ffi::Error ConvolutionCall(ffi::ThreadPool threads, ffi::RemainingArgs args,
+                           ffi::RemainingRets rets, int64_t stride) {
+  return Guarded([&](const Primitives& primitives) {
+    Pool pool(threads);
+    const Call call(args, rets, {4, 4}, {4});
+    const Stack &x = call.args[0], &kernel = call.args[1];
+    const WindowShape shape = WindowOf(x.dims, kernel.dims[0], stride);
+    for (size_t i = 0; i < call.count(); ++i) {
+      const ConvolutionFilter filter(primitives, x.dims[0], shape, kernel.dims[3], call.In(1, i));
+      Apply(filter, call.In(0, i), call.Out(0, i), pool);
+    }
+  });
+}
+XLA_FFI_DEFINE_HANDLER(kConvolution, ConvolutionCall, Binding().Attr<int64_t>("stride"));
+
+// g, kernel -> the gradient by x
+ffi::Error ConvolutionInputCall(ffi::ThreadPool threads, ffi::RemainingArgs args,
+                                ffi::RemainingRets rets, int64_t stride) {
+  return Guarded([&](const Primitives& primitives) {
+    Pool pool(threads);
+    const Call call(args, rets, {4, 4}, {4});
+    const Stack &x = call.results[0], &kernel = call.args[1];
+    const WindowShape shape = WindowOf(x.dims, kernel.dims[0], stride);
+    for (size_t i = 0; i < call.count(); ++i) {
+      const ConvolutionFilter filter(primitives, x.dims[0], shape, kernel.dims[3], call.In(1, i));
+      ApplyInputGradient(filter, call.In(0, i), call.Out(0, i), pool);
+    }
+  });
+}
+XLA_FFI_DEFINE_HANDLER(kConvolutionInput, ConvolutionInputCall, Binding().Attr<int64_t>("stride"));
+
+// x, g -> the gradient by the kernel
+ffi::Error ConvolutionKernelCall(ffi::ThreadPool threads, ffi::RemainingArgs args,
+                                 ffi::RemainingRets rets, int64_t stride) {
+  return Guarded([&](const Primitives& primitives) {
+    Pool pool(threads);
+    const Call call(args, rets, {4, 4}, {4});
+    const Stack &x = call.args[0], &kernel = call.results[0];
+    const WindowShape shape = WindowOf(x.dims, kernel.dims[0], stride);
+    const ConvolutionFilter filter(primitives, x.dims[0], shape, kernel.dims[3], nullptr);
+    for (size_t i = 0; i < call.count(); ++i)
+      ApplyWeightGradient(filter, call.In(0, i), call.In(1, i), call.Out(0, i), pool);
+  });
+}
+XLA_FFI_DEFINE_HANDLER(kConvolutionKernel, ConvolutionKernelCall,
+                       Binding().Attr<int64_t>("stride"));
 
 ffi::Error BatchNormCall(ffi::ThreadPool threads, ffi::RemainingArgs args, ffi::RemainingRets rets,
                          int64_t activation, float epsilon) {
@@ -315,6 +367,9 @@ pybind11::dict PrimitiveCapsules() {
   add("depthwise_gradients", kDepthwiseGradients);
   add("pointwise", kPointwise);
   add("pointwise_gradients", kPointwiseGradients);
+  add("convolution", kConvolution);
+  add("convolution_input", kConvolutionInput);
+  add("convolution_kernel", kConvolutionKernel);
   add("batch_norm", kBatchNorm);
   add("batch_norm_gradients", kBatchNormGradients);
   add("filter_norm", kFilterNorm);

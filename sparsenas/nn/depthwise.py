@@ -14,9 +14,6 @@ from jax import lax
 
 from sparsenas.nn import foreign
 
-# The native one has room for so many.
-MOST_TAPS = 15
-
 
 def depthwise(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
     """Returns the formula above.
@@ -28,7 +25,7 @@ def depthwise(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
     Returns:
         [N, (H - 1) // stride + 1, (W - 1) // stride + 1, C].
     """
-    if foreign.serve(x, kernel) and len(kernel) <= MOST_TAPS:
+    if foreign.serve(x, kernel) and len(kernel) <= foreign.MOST_TAPS:
         return _native(x, kernel, stride)
     return library(x, kernel, stride)
 

@@ -14,6 +14,9 @@ import numpy as np
 
 from sparsenas import native
 
+# The widest kernels that they have room for.
+MOST_TAPS = 15
+
 
 def serve(*arrays: jax.Array) -> bool:
     """Whether the native primitives compute with these arrays: single precision on a CPU."""

@@ -15,7 +15,7 @@ import jax
 from sparsenas.nn import foreign
 from sparsenas.nn.batch_norm import EPSILON, NUMBERS, batch_norm
 from sparsenas.nn.batch_norm import gradients as norm_gradients
-from sparsenas.nn.depthwise import MOST_TAPS, depthwise
+from sparsenas.nn.depthwise import depthwise
 from sparsenas.nn.pointwise import pointwise
 
 
@@ -40,7 +40,7 @@ def normalized(
         y [N, H', W', D], mean [D] and variance [D].
     """
     kind = _Kind(stride, activation)
-    if foreign.serve(x, weight, scale, offset) and (weight.ndim == 2 or len(weight) <= MOST_TAPS):
+    if foreign.serve(x, weight, scale, offset) and (weight.ndim == 2 or len(weight) <= foreign.MOST_TAPS):
         return _native(x, weight, scale, offset, kind)
     return batch_norm(_convolution(x, weight, kind), scale, offset, activation=activation)
 

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from sparsenas.nn.depthwise import MOST_TAPS, depthwise, library
+from sparsenas.nn.depthwise import depthwise, library
+from sparsenas.nn.foreign import MOST_TAPS
 from tests.nn.against import (
     assert_close,
     gradients_of_gradients,
