@@ -3,8 +3,9 @@
 file(GLOB_RECURSE sources RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
   ${PROJECT_SOURCE_DIR}/*.cc ${PROJECT_SOURCE_DIR}/*.h ${PROJECT_SOURCE_DIR}/*.inc
   ${PROJECT_SOURCE_DIR}/*.cmake ${PROJECT_SOURCE_DIR}/CMakeLists.txt)
-# Tests and benchmarks are in no binary that people run.
-list(FILTER sources EXCLUDE REGEX "(^|/)(test|bench)\\.cc$|^testing/")
+# Tests and benchmarks are in no binary that people run, and no model runs what trains.
+list(FILTER sources EXCLUDE REGEX
+  "(^|/)(test|bench)\\.cc$|^testing/|^primitives/|^python/primitives\\.")
 list(SORT sources)
 set(hashes "")
 foreach(source IN LISTS sources)

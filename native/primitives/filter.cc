@@ -45,27 +45,37 @@ struct Units {
 // The gradient of the weights: a sum for every part.
 class WeightSums {
  public:
-  explicit WeightSums(const Filter& filter)
-      : filter_(filter), sums_(std::max(size_t{1}, filter.parts) * filter.sums) {}
+  explicit WeightSums(const Filter& filter) : filter_(filter) {
+    // Kept, as fresh memory takes the system as long as the sums take.
+    static thread_local AlignedArray<float> memory;
+    const size_t floats = std::max(size_t{1}, filter.parts) * filter.sums;
+    if (memory.size() < floats) memory = AlignedArray<float>(floats);
+    sums_ = memory.data();
+    if (filter.parts == 0) Begin(0);
+  }
 
-  float* Part(size_t part) { return sums_.data() + part * filter_.sums; }
+  // Returns those of a part, zero.
+  float* Begin(size_t part) {
+    float* sums = sums_ + part * filter_.sums;
+    std::fill_n(sums, filter_.sums, 0.0f);
+    return sums;
+  }
 
   void Total(float* gweight, Executor& executor) {
     constexpr size_t kFloats = 4096;
     executor.Run(CeilDiv(filter_.sums, kFloats), [&](size_t i) {
       const size_t end = std::min(filter_.sums, (i + 1) * kFloats);
-      float* total = sums_.data();
       for (size_t part = 1; part < filter_.parts; ++part) {
-        const float* sums = Part(part);
-        for (size_t k = i * kFloats; k < end; ++k) total[k] += sums[k];
+        const float* sums = sums_ + part * filter_.sums;
+        for (size_t k = i * kFloats; k < end; ++k) sums_[k] += sums[k];
       }
     });
-    filter_.Unpack(sums_.data(), gweight);
+    filter_.Unpack(sums_, gweight);
   }
 
  private:
   const Filter& filter_;
-  AlignedArray<float> sums_;
+  float* sums_;
 };
 
 }  // namespace
@@ -86,9 +96,10 @@ void ApplyGradients(const Filter& filter, const float* x, const float* g, float*
   WeightSums sums(filter);
   executor.Run(filter.parts, [&](size_t part) {
     float* scratch = Scratch(filter.scratch);
+    float* own = sums.Begin(part);
     units.For(part, [&](size_t n, size_t count) {
       filter.Backward(count, x + n * filter.in_floats, g + n * filter.out_floats,
-                      gx + n * filter.in_floats, sums.Part(part), scratch);
+                      gx + n * filter.in_floats, own, scratch);
     });
   });
   sums.Total(gweight, executor);
@@ -111,9 +122,10 @@ void ApplyWeightGradient(const Filter& filter, const float* x, const float* g, f
   WeightSums sums(filter);
   executor.Run(filter.parts, [&](size_t part) {
     float* scratch = Scratch(filter.scratch);
+    float* own = sums.Begin(part);
     units.For(part, [&](size_t n, size_t count) {
-      filter.Backward(count, x + n * filter.in_floats, g + n * filter.out_floats, nullptr,
-                      sums.Part(part), scratch);
+      filter.Backward(count, x + n * filter.in_floats, g + n * filter.out_floats, nullptr, own,
+                      scratch);
     });
   });
   sums.Total(gweight, executor);
@@ -164,10 +176,11 @@ void ApplyNormGradients(const Primitives& primitives, const Filter& filter,
     const size_t own = RoundUp(filter.scratch, 16);
     float* scratch = Scratch(own + filter.at_once * filter.out_floats);
     float* gz = scratch + own;
+    float* weight_sums = sums.Begin(part);
     units.Back(part, [&](size_t n, size_t count) {
       primitives.gradient(pixels(n, count), slopes.slope.data(), slopes.shift.data(), gz);
       filter.Backward(count, arrays.x + n * filter.in_floats, gz, arrays.gx + n * filter.in_floats,
-                      sums.Part(part), scratch);
+                      weight_sums, scratch);
     });
   });
   sums.Total(arrays.gweight, executor);
