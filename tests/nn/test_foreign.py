@@ -1,5 +1,6 @@
 """When the native primitives serve, and what happens where they cannot."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -15,13 +16,6 @@ from sparsenas.nn.depthwise import depthwise, library
 from tests.nn.against import normal
 
 
-@pytest.fixture
-def not_ready():
-    foreign._ready.cache_clear()
-    yield
-    foreign._ready.cache_clear()
-
-
 def test_single_precision_on_a_cpu_is_served():
     assert foreign.serve(jnp.ones(1), jnp.ones(2))
     assert not foreign.serve(jnp.ones(1), jnp.ones(1, jnp.bfloat16))
@@ -30,7 +24,8 @@ def test_single_precision_on_a_cpu_is_served():
 @pytest.mark.parametrize(
     ("capsules", "reason"), [({}, "built without jaxlib"), ({"depthwise": object()}, "this version of jax")]
 )
-def test_without_primitives_one_warning_and_the_librarys_results(monkeypatch, not_ready, capsules, reason):
+def test_without_primitives_one_warning_and_the_librarys_results(monkeypatch, capsules, reason):
+    monkeypatch.setattr(foreign, "_ready", functools.cache(foreign._ready.__wrapped__))
     monkeypatch.setattr(native, "primitives", lambda: capsules)
     x, kernel = normal(2, 5, 5, 3), normal(3, 3, 3)
     with pytest.warns(UserWarning, match=reason):
