@@ -30,14 +30,13 @@ def call(
 
     Args:
         shapes: of the results.
-        settings: whole numbers as int64, others as float32.
+        settings: of the primitive.
     """
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     run = jax.ffi.ffi_call(f"sparsenas_{name}", results, vmap_method="expand_dims")
-    attributes = {
-        key: np.int64(value) if isinstance(value, int) else np.float32(value)
-        for key, value in settings.items()
-    }
+    # Types as the primitives declare them.
+    types = {bool: bool, int: np.int64, float: np.float32}
+    attributes = {key: types[type(value)](value) for key, value in settings.items()}
     return run(*arrays, **attributes)
 
 
