@@ -22,7 +22,7 @@ $(VENV)/.tools: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Expected Python 3.11 or newer, found " + sys.version.split()[0] + "; name another with: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-	    cmake ninja pybind11 scikit-build-core
+	    cmake ninja pybind11 scikit-build-core jaxlib
 	@touch $@
 
 $(READY): $(VENV)/.tools $(NATIVE)
@@ -30,13 +30,16 @@ $(READY): $(VENV)/.tools $(NATIVE)
 	    -e '.[dev]'
 	@touch $@
 
-# Engines to compare with: `sparsenas bench networks`. DeepSparse is no longer made and wants an older numpy.
+# Engines to compare with: `sparsenas bench networks` and `sparsenas bench training`. DeepSparse is no longer
+# made and wants an older numpy; PyTorch brings much that nothing else needs.
 peers: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
 	    -e '.[dev,peers]'
 	$(PYTHON) -m venv .venv-deepsparse
 	.venv-deepsparse/bin/python -m pip install --quiet --disable-pip-version-check \
 	    deepsparse==1.8.0 numpy==1.26.4 onnx==1.14.1
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 numpy
 
 demo: setup
 	$(BIN)/sparsenas search
@@ -111,4 +114,4 @@ bench: setup
 	$(BIN)/sparsenas bench kernels
 
 clean:
-	rm -rf $(VENV) .venv-deepsparse build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-deepsparse .venv-torch build dist .pytest_cache .ruff_cache .hypothesis

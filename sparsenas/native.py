@@ -49,6 +49,14 @@ def peak_gflops() -> float:
     return _call(_native.peak_gflops)
 
 
+def primitives() -> dict[str, object]:
+    """Returns the primitives of training by name, as capsules that `jax.ffi.register_ffi_target` takes.
+
+    Empty where the package was built without jaxlib, which has the headers that they need.
+    """
+    return _native.primitives()
+
+
 def pin(core: int) -> None:
     """Keeps the calling thread on one core.
 

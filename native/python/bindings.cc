@@ -17,6 +17,7 @@
 #include "base/peak.h"
 #include "model/model.h"
 #include "model/tune.h"
+#include "python/primitives.h"
 
 namespace py = pybind11;
 
@@ -168,6 +169,11 @@ PYBIND11_MODULE(_native, module) {
   });
   module.def("pin", &PinToCore);
   module.def("tune", &TuneFile);
+#if defined(SPARSENAS_XLA)
+  module.def("primitives", &PrimitiveCapsules);
+#else
+  module.def("primitives", [] { return py::dict(); });
+#endif
 
   py::class_<SharedModel>(module, "Model")
       .def_static(

@@ -8,6 +8,7 @@ from sparsenas.errors import UserError
 BENCHMARKS = {
     "kernels": "every operator, pattern and instruction set, beside what one core can do (without a name)",
     "networks": "whole reference networks, beside other engines",
+    "training": "training steps on a processor, beside PyTorch",
     "latency": "predictions of latency tables, on networks measured here and now",
     "supernet": "cost of a supernet, and how well it ranks networks",
 }

@@ -86,7 +86,8 @@ def find_series(name: str) -> "Series":
     """Returns the trainings of an experiment by name, or the `SERIES` of a Python file."""
     from sparsenas.single.series import Series
 
-    return _find("experiment", "experiments", "SERIES", Series, name)
+    module = _module("experiment", "experiments", "SERIES", name)
+    return _typed(name, "SERIES", getattr(module, "SERIES", None), Series)
 
 
 def _known(folder: str) -> list[str]:

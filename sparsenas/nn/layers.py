@@ -7,16 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from sparsenas.nn.batch_norm import batch_norm, normalize
+from sparsenas.nn.batch_norm import CLAMPS, batch_norm, normalize
 from sparsenas.nn.convolution import convolution
 from sparsenas.nn.depthwise import depthwise
+from sparsenas.nn.normalized import normalized
 from sparsenas.nn.pointwise import pointwise
 from sparsenas.nn.pure import Rank
 
-ACTIVATIONS = {
-    "none": lambda x: x,
-    "relu": lambda x: jnp.maximum(x, 0),
-    "relu6": lambda x: jnp.clip(x, 0, 6),
+ACTIVATIONS = CLAMPS | {
     "hard_swish": lambda x: x * (jnp.clip(x + 3, 0, 6) / 6),
     "swish": jax.nn.silu,
     "sigmoid": jax.nn.sigmoid,
@@ -86,25 +84,34 @@ class Convolution(nnx.Module):
             train: normalise with the statistics of this batch, not with those of the module.
         """
         weight = _of(self.weight[...], kept, x.dtype)
-        match self.op:
-            case "conv_hwc" | "conv":
-                y = convolution(x, weight, stride=self.stride)
-            case "conv1x1":
-                y = pointwise(x, weight)
-            case "depthwise":
-                y = depthwise(x, weight, stride=self.stride)
         scale, offset = self.scale[...], self.offset[...]
         early = _early(self.activation, mask)
         if early is not None:
             scale, offset = scale * early, offset * early
-        # Sums over a batch need more digits than its numbers have.
-        y = y.astype(jnp.float32)
-        if train:
-            y, mean, variance = batch_norm(y, scale, offset)
-        else:
+        # What is computed as one with the normalisation, if anything.
+        clamp = self.activation if train and self.activation in CLAMPS else "none"
+        # Sums over a batch need more digits than bfloat16 has.
+        if not train:
             mean, variance = self.mean[...], self.variance[...]
-            y = normalize(y, scale, offset, mean, variance)
-        return activate(self.activation, y, mask).astype(x.dtype), (mean, variance)
+            y = normalize(self._convolved(x, weight).astype(jnp.float32), scale, offset, mean, variance)
+        elif self.op in ("conv1x1", "depthwise") and x.dtype == jnp.float32:
+            y, mean, variance = normalized(x, weight, scale, offset, stride=self.stride, activation=clamp)
+        else:
+            y = self._convolved(x, weight).astype(jnp.float32)
+            y, mean, variance = batch_norm(y, scale, offset, activation=clamp)
+        if clamp == "none":
+            y = activate(self.activation, y, mask)
+        return y.astype(x.dtype), (mean, variance)
+
+    def _convolved(self, x: jax.Array, weight: jax.Array) -> jax.Array:
+        match self.op:
+            case "conv_hwc" | "conv":
+                return convolution(x, weight, stride=self.stride)
+            case "conv1x1":
+                return pointwise(x, weight)
+            case "depthwise":
+                return depthwise(x, weight, stride=self.stride)
+        raise ValueError(f"No such convolution: {self.op!r}.")
 
 
 class FullyConnected(nnx.Module):

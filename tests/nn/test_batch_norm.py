@@ -1,10 +1,14 @@
 """The hand-written batch normalisation against the formula in double precision."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from sparsenas.nn.batch_norm import EPSILON, batch_norm, normalize
+from sparsenas.nn.batch_norm import CLAMPS, EPSILON, batch_norm, library, normalize
+from tests.nn.against import in_double, normal, one_after_the_other
 
 
 def formula(x, scale, offset):
@@ -17,11 +21,6 @@ def arrays():
     rng = np.random.default_rng(0)
     x = rng.normal(3, 2, size=(4, 5, 6, 7)).astype(np.float32)
     return x, rng.normal(size=7).astype(np.float32), rng.normal(size=7).astype(np.float32)
-
-
-def in_double(fn, *args):
-    with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, jax.jit(fn)(*(jnp.asarray(arg, jnp.float64) for arg in args)))
 
 
 def assert_close(found, expected):
@@ -72,3 +71,58 @@ def test_normalize_with_the_batchs_statistics_is_batch_norm():
     x, scale, offset = arrays()
     y, mean, variance = batch_norm(x, scale, offset)
     np.testing.assert_allclose(normalize(x, scale, offset, mean, variance), y, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", CLAMPS)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 3, 17), (5, 9, 7, 64), (3, 40, 40, 4)])
+def test_activations_and_their_gradients_are_those_of_the_library(activation, shape):
+    c = shape[-1]
+    args = normal(*shape) + 3, normal(c, seed=1), normal(c, seed=2), normal(*shape, seed=3)
+
+    def run(fn, x, scale, offset, g):
+        (y, mean, variance), pull = jax.vjp(fn, x, scale, offset)
+        return y, mean, variance, pull((g, mean, variance))
+
+    found = jax.jit(lambda *a: run(lambda *a: batch_norm(*a, activation=activation), *a))(*args)
+    expected = in_double(lambda *a: run(lambda *a: library(*a, activation), *a), *args)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        # Sums of thousands of terms in single precision.
+        np.testing.assert_allclose(a, b, atol=3e-5 * max(np.abs(b).max(), 1))
+
+
+def test_activations_can_be_differentiated_twice():
+    args = arrays()
+
+    def penalty(fn, *args):
+        g = jax.grad(lambda *a: jnp.sin(fn(*a)[0]).sum(), (0, 1, 2))(*args)
+        return sum((one**2).sum() for one in g)
+
+    def gradients(fn):
+        return jax.grad(lambda *a: penalty(fn, *a), (0, 1, 2))
+
+    found = jax.jit(gradients(lambda *a: batch_norm(*a, activation="relu6")))(*args)
+    assert_close(found, in_double(gradients(lambda *a: library(*a, "relu6")), *args))
+
+
+@pytest.mark.parametrize("mapped", [m for m in itertools.product([True, False], repeat=3) if any(m)])
+def test_vmap_is_one_after_the_other(mapped):
+    shapes = (2, 5, 5, 3), (3,), (3,)
+    args = [normal(*((4,) if m else ()), *shape) for m, shape in zip(mapped, shapes, strict=True)]
+
+    def run(x, scale, offset):
+        results, pull = jax.vjp(lambda *a: batch_norm(*a, activation="relu"), x, scale, offset)
+        return results, pull(results)
+
+    found = jax.jit(jax.vmap(run, [0 if m else None for m in mapped]))(*args)
+    assert_close(found, one_after_the_other(run, mapped, args))
+
+
+@pytest.mark.parametrize("activation", CLAMPS)
+def test_nan_spreads_over_its_channel_and_no_further(activation):
+    x, scale, offset = arrays()
+    x[1, 2, 3, 4] = np.nan
+    y, mean, variance = batch_norm(x, scale, offset, activation=activation)
+    for found in (y, mean, variance):
+        bad = np.isnan(found)
+        assert bad[..., 4].all()
+        assert bad.sum() == bad[..., 4].size

@@ -1,10 +1,20 @@
 """The full convolution against its formula."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
 
-from sparsenas.nn.convolution import convolution
+from sparsenas.nn.convolution import convolution, library
+from tests.nn.against import (
+    assert_close,
+    gradients_of_gradients,
+    in_double,
+    normal,
+    one_after_the_other,
+    value_and_gradients,
+)
 
 
 def formula(x, kernel, stride):
@@ -40,3 +50,34 @@ def test_kernel_gradient_is_the_derivative_of_the_formula():
         unit[index] = 1
         expected[index] = (formula(x, unit, 2) * g).sum()
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+# n, h, w, c, d, k, stride
+SHAPES = [
+    (3, 8, 8, 3, 16, 3, 1), (2, 9, 7, 3, 5, 3, 2), (1, 1, 1, 2, 3, 3, 1), (2, 6, 5, 17, 33, 5, 2),
+    (2, 4, 4, 3, 4, 1, 2), (40, 4, 3, 2, 8, 3, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("n", "h", "w", "c", "d", "k", "stride"), SHAPES)
+def test_output_and_gradients_are_the_librarys(n, h, w, c, d, k, stride):
+    g = normal(n, (h - 1) // stride + 1, (w - 1) // stride + 1, d, seed=1)
+    args = normal(n, h, w, c), normal(k, k, c, d), g
+    found = jax.jit(value_and_gradients(lambda x, kernel: convolution(x, kernel, stride=stride)))(*args)
+    assert_close(found, in_double(value_and_gradients(lambda x, k: library(x, k, stride)), *args))
+
+
+def test_can_be_differentiated_twice():
+    args = normal(2, 5, 6, 3), normal(3, 3, 3, 4)
+    found = jax.jit(gradients_of_gradients(lambda x, k: convolution(x, k, stride=2)))(*args)
+    expected = in_double(gradients_of_gradients(lambda x, k: library(x, k, 2)), *args)
+    assert_close(found, expected, tolerance=5e-5)
+
+
+@pytest.mark.parametrize("mapped", [m for m in itertools.product([True, False], repeat=3) if any(m)])
+def test_vmap_is_one_after_the_other(mapped):
+    shapes = (2, 6, 7, 3), (3, 3, 3, 5), (2, 3, 4, 5)
+    args = [normal(*((3,) if m else ()), *shape) for m, shape in zip(mapped, shapes, strict=True)]
+    run = value_and_gradients(lambda x, kernel: convolution(x, kernel, stride=2))
+    found = jax.jit(jax.vmap(run, [0 if m else None for m in mapped]))(*args)
+    assert_close(found, one_after_the_other(run, mapped, args))

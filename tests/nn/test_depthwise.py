@@ -1,78 +1,83 @@
-"""The written-out depthwise convolution against the library's, in double precision."""
+"""Depthwise convolution against the library's, in double precision."""
+
+import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsenas.nn.depthwise import _library, depthwise
+from sparsenas.nn.depthwise import depthwise, library
+from sparsenas.nn.foreign import MOST_TAPS
+from tests.nn.against import (
+    assert_close,
+    gradients_of_gradients,
+    in_double,
+    normal,
+    one_after_the_other,
+    value_and_gradients,
+)
 
-# Sums of up to 25 taps and 150 pixels in single precision, relative to the largest entry.
-TOLERANCE = 1e-5
-
-
-def arrays(h, w, k, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(3, h, w, 5)).astype(np.float32), rng.normal(size=(k, k, 5)).astype(np.float32)
-
-
-def assert_close(found, expected):
-    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, atol=TOLERANCE * np.abs(b).max())
-
-
-def in_double(fn, *args):
-    with jax.enable_x64(True):
-        return jax.tree.map(np.asarray, jax.jit(fn)(*(jnp.asarray(arg, jnp.float64) for arg in args)))
+# n, h, w, c, k, stride: odd sides, one pixel, channels on both sides of a vector.
+SHAPES = [
+    (3, 8, 8, 5, 3, 1), (3, 8, 8, 5, 3, 2), (1, 7, 10, 16, 3, 2), (2, 1, 1, 5, 3, 2), (2, 6, 5, 33, 5, 1),
+    (2, 9, 6, 5, 5, 2), (2, 7, 8, 5, 5, 3), (1, 4, 3, 1, 7, 1), (2, 5, 5, 24, 1, 2), (40, 4, 4, 8, 3, 1),
+    (1, 3, 3, 2, MOST_TAPS + 2, 1),
+]  # fmt: skip
 
 
-SHAPES = [(8, 8, 3, 1), (8, 8, 3, 2), (7, 10, 3, 2), (1, 1, 3, 2), (6, 5, 5, 1), (9, 6, 5, 2), (7, 8, 5, 3)]
-
-
-@pytest.mark.parametrize(("h", "w", "k", "stride"), SHAPES)
-def test_output_and_gradients_are_the_librarys(h, w, k, stride):
-    x, kernel = arrays(h, w, k)
-
-    def run(convolve, x, kernel, g):
-        y, pull = jax.vjp(lambda x, kernel: convolve(x, kernel), x, kernel)
-        return y, pull(g)
-
-    g = np.random.default_rng(1).normal(size=(3, (h - 1) // stride + 1, (w - 1) // stride + 1, 5))
-    found = jax.jit(lambda *args: run(lambda x, kernel: depthwise(x, kernel, stride=stride), *args))(
-        x, kernel, np.float32(g)
-    )
-    expected = in_double(
-        lambda x, kernel, g: run(lambda x, kernel: _library(x, kernel, stride), x, kernel, g), x, kernel, g
-    )
-    assert_close(found, expected)
+@pytest.mark.parametrize(("n", "h", "w", "c", "k", "stride"), SHAPES)
+def test_output_and_gradients_are_the_librarys(n, h, w, c, k, stride):
+    g = normal(n, (h - 1) // stride + 1, (w - 1) // stride + 1, c, seed=1)
+    args = normal(n, h, w, c), normal(k, k, c), g
+    found = jax.jit(value_and_gradients(lambda x, kernel: depthwise(x, kernel, stride=stride)))(*args)
+    assert_close(found, in_double(value_and_gradients(lambda x, k: library(x, k, stride)), *args))
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_can_be_differentiated_twice(stride):
-    x, kernel = arrays(6, 7, 3)
+    args = normal(3, 6, 7, 5), normal(3, 3, 5)
+    found = jax.jit(gradients_of_gradients(lambda x, k: depthwise(x, k, stride=stride)))(*args)
+    expected = in_double(gradients_of_gradients(lambda x, k: library(x, k, stride)), *args)
+    assert_close(found, expected, tolerance=5e-5)
 
-    def penalty(convolve, x, kernel):
-        g = jax.grad(lambda x, kernel: jnp.sin(convolve(x, kernel, stride=stride)).sum(), (0, 1))(x, kernel)
-        return (g[0] ** 2).sum() + (g[1] ** 3).sum()
 
-    found = jax.jit(jax.grad(lambda *a: penalty(depthwise, *a), (0, 1)))(x, kernel)
-    expected = in_double(
-        jax.grad(lambda *a: penalty(lambda x, k, stride: _library(x, k, stride), *a), (0, 1)), x, kernel
+@pytest.mark.parametrize("mapped", [m for m in itertools.product([True, False], repeat=3) if any(m)])
+def test_vmap_is_one_after_the_other(mapped):
+    shapes = (2, 6, 7, 5), (3, 3, 5), (2, 3, 4, 5)
+    args = [normal(*((3,) if m else ()), *shape) for m, shape in zip(mapped, shapes, strict=True)]
+    run = value_and_gradients(lambda x, kernel: depthwise(x, kernel, stride=2))
+    found = jax.jit(jax.vmap(run, [0 if m else None for m in mapped]))(*args)
+    assert_close(found, one_after_the_other(run, mapped, args))
+
+
+def test_vmap_inside_vmap():
+    x, kernels = normal(2, 2, 5, 5, 3), normal(4, 3, 3, 3)
+    found = jax.vmap(lambda x: jax.vmap(lambda kernel: depthwise(x, kernel))(kernels))(x)
+    for i, j in np.ndindex(2, 4):
+        np.testing.assert_array_equal(found[i, j], depthwise(x[i], kernels[j]))
+
+
+def test_loops_run_it():
+    x, kernel = normal(4, 2, 5, 5, 3), normal(3, 3, 3)
+    found = jax.jit(lambda x: jax.lax.map(lambda x: depthwise(x, kernel), x))(x)
+    np.testing.assert_array_equal(found, np.stack([depthwise(one, kernel) for one in x]))
+    found = jax.jit(lambda x: jax.lax.fori_loop(0, 3, lambda i, x: depthwise(x, kernel), x))(x[0])
+    again = depthwise(depthwise(depthwise(x[0], kernel), kernel), kernel)
+    np.testing.assert_array_equal(found, again)
+
+
+def test_nan_spreads_to_what_sees_it_and_no_further():
+    x = normal(2, 8, 8, 3)
+    x[1, 2, 2, 1] = np.nan
+    y = np.asarray(depthwise(x, normal(3, 3, 3)))
+    expected = np.zeros(y.shape, bool)
+    expected[1, 1:4, 1:4, 1] = True
+    np.testing.assert_array_equal(np.isnan(y), expected)
+
+
+def test_an_empty_batch_gives_an_empty_one():
+    y, (gx, g_kernel) = value_and_gradients(depthwise)(
+        normal(0, 4, 4, 3), normal(3, 3, 3), normal(0, 4, 4, 3)
     )
-    assert_close(found, expected)
-
-
-def test_vmap_is_one_after_the_other():
-    x, kernels = arrays(6, 7, 3)[0], np.stack([arrays(6, 7, 3, seed)[1] for seed in range(2)])
-
-    @jax.jit
-    def gradient(kernel):
-        return jax.grad(lambda kernel: (depthwise(x, kernel, stride=2) ** 2).sum())(kernel)
-
-    np.testing.assert_allclose(
-        jax.jit(jax.vmap(gradient))(kernels),
-        np.stack([gradient(kernel) for kernel in kernels]),
-        rtol=1e-5,
-        atol=1e-4,
-    )
+    assert y.shape == gx.shape == (0, 4, 4, 3)
+    np.testing.assert_array_equal(g_kernel, 0)

@@ -130,6 +130,11 @@ struct F32x4 {
     return {vminq_f32(vmaxq_f32(x.v, low.v), high.v)};
   }
 
+  static F32x4 Inside(F32x4 x, F32x4 y, F32x4 low, F32x4 high) {
+    const uint32x4_t outside = vorrq_u32(vcleq_f32(y.v, low.v), vcgeq_f32(y.v, high.v));
+    return {vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x.v), outside))};
+  }
+
   static F32x4 LowBitsToExponent(F32x4 x) {
     return {vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(x.v), 23))};
   }

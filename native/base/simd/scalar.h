@@ -106,6 +106,11 @@ struct F32x1 {
     return {raised > high.v ? high.v : raised};
   }
 
+  // x where low < y < high or y is NaN, else 0.
+  static F32x1 Inside(F32x1 x, F32x1 y, F32x1 low, F32x1 high) {
+    return {y.v <= low.v || y.v >= high.v ? 0.0f : x.v};
+  }
+
   // The number whose bits are those of x, shifted left by 23: the lowest eight become its exponent.
   static F32x1 LowBitsToExponent(F32x1 x) {
     uint32_t bits;

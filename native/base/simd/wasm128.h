@@ -145,6 +145,11 @@ struct F32x4 {
     return {wasm_f32x4_pmin(wasm_f32x4_pmax(x.v, low.v), high.v)};
   }
 
+  static F32x4 Inside(F32x4 x, F32x4 y, F32x4 low, F32x4 high) {
+    const v128_t outside = wasm_v128_or(wasm_f32x4_le(y.v, low.v), wasm_f32x4_ge(y.v, high.v));
+    return {wasm_v128_andnot(x.v, outside)};
+  }
+
   static F32x4 LowBitsToExponent(F32x4 x) { return {wasm_i32x4_shl(x.v, 23)}; }
 
   static F32x4 ShiftUp(F32x4 x, F32x4 next) {

@@ -110,6 +110,11 @@ struct F32x8 {
     return {_mm256_min_ps(high.v, _mm256_max_ps(low.v, x.v))};
   }
 
+  static F32x8 Inside(F32x8 x, F32x8 y, F32x8 low, F32x8 high) {
+    const __m256 above = _mm256_and_ps(x.v, _mm256_cmp_ps(y.v, low.v, _CMP_NLE_UQ));
+    return {_mm256_and_ps(above, _mm256_cmp_ps(y.v, high.v, _CMP_NGE_UQ))};
+  }
+
   static F32x8 LowBitsToExponent(F32x8 x) {
     return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x.v), 23))};
   }

@@ -105,6 +105,11 @@ struct F32x16 {
     return {_mm512_min_ps(high.v, _mm512_max_ps(low.v, x.v))};
   }
 
+  static F32x16 Inside(F32x16 x, F32x16 y, F32x16 low, F32x16 high) {
+    const __mmask16 above = _mm512_cmp_ps_mask(y.v, low.v, _CMP_NLE_UQ);
+    return {_mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, y.v, high.v, _CMP_NGE_UQ), x.v)};
+  }
+
   static F32x16 LowBitsToExponent(F32x16 x) { return Float(_mm512_slli_epi32(Int(x), 23)); }
 
   static F32x16 ShiftUp(F32x16 x, F32x16 next) {

@@ -99,6 +99,9 @@ class Timing:
 class Worker:
     """An engine with a model in a process of its own on some cores, which ends with the `with` block.
 
+    Args:
+        program: what runs there.
+
     Attributes:
         version: of the engine.
 
@@ -106,11 +109,13 @@ class Worker:
         EngineError: where it does not start or cannot read the model.
     """
 
-    def __init__(self, engine: str, model: Path, cores: Sequence[int], *, python: Path) -> None:
+    def __init__(
+        self, engine: str, model: Path, cores: Sequence[int], *, python: Path, program: Path = WORKER
+    ) -> None:
         self._engine = engine
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (its standard error, closed with it)
         self._unread = b""
-        command = [str(python), str(WORKER), engine, str(model), str(len(cores))]
+        command = [str(python), str(program), engine, str(model), str(len(cores))]
         # All threads that it will ever have.
         with on_cores(cores):
             # Out of reach of Ctrl-C, which ends this process, which ends the others.
@@ -141,19 +146,24 @@ class Worker:
 
     def compute(self, images: Path, outputs: Path) -> np.ndarray:
         """Returns the outputs of images: float32 [N * outputs]. Both go through files, .npy."""
-        self._ask({"compute": str(images), "to": str(outputs)})
+        self.ask({"compute": str(images), "to": str(outputs)})
         return np.load(outputs, allow_pickle=False)
 
     def run(self, times: int) -> Timing:
         """Runs so many times on the last images."""
-        answer = self._ask({"run": times})
+        answer = self.ask({"run": times})
         return Timing(np.array(answer["seconds"]), np.array(answer["core_seconds"]))
 
     def peak_mb(self) -> float | None:
         """Returns the most memory that the process has had, in 2^20 bytes, where that is known."""
-        return self._ask({"memory": True})["peak_mb"]
+        return self.ask({"memory": True})["peak_mb"]
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Returns the program's answer to a message, a line each.
+
+        Raises:
+            EngineError: where the answer is a complaint, late, or none.
+        """
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
