@@ -1,9 +1,10 @@
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
-from sparsenas.bench.supernet import TauSettings, bench_supernet, compilations, rank_correlation
+from sparsenas.bench.supernet import TauSettings, bench_supernet, rank_correlation
 from sparsenas.builder import Builder
 from sparsenas.cli.bench_supernet import main
 from sparsenas.errors import UserError
@@ -11,7 +12,7 @@ from sparsenas.sparsity.patterns import DENSE, Sparse
 from sparsenas.train import NetworkSettings, SupernetSettings
 
 SETTINGS = TauSettings(
-    architectures=3,
+    architectures=2,
     limit=60,
     supernet=SupernetSettings(steps=4, batch=8),
     network=NetworkSettings(steps=4, batch=8),
@@ -28,49 +29,51 @@ def small_space():
 SPACE = small_space()
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with networks, and their record."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, rank_correlation(SPACE, "digits", SETTINGS, folder)
+
+
 def test_every_figure_is_there(tmp_path):
-    found = bench_supernet(SPACE, datasets=["digits"], settings=SETTINGS, folder=tmp_path, rounds=1)
+    found = bench_supernet(SPACE, datasets=[], settings=SETTINGS, folder=tmp_path, rounds=1)
     assert found["compilations"] == 1
     assert found["step_ratio"] == pytest.approx(found["step_ms"] / found["largest_step_ms"])
-    assert found["vmapped_speedup"] > 0
-    (tau,) = found["tau"]
-    assert (tau["dataset"], tau["architectures"]) == ("digits", 3)
+    assert found["vmapped_speedup"] == pytest.approx(found["one_by_one_ms"] / found["together_ms"])
+    assert found["tau"] == []
     json.dumps(found)
 
 
-def test_what_is_trained_is_not_trained_again(tmp_path):
-    first = rank_correlation(SPACE, "digits", SETTINGS, tmp_path)
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "digits").rglob("*") if path.is_file()}
-    assert len(kept) == 2 + 3 * 2  # Settings, supernet, two seeds of each network.
+def test_what_is_trained_is_not_trained_again(trained):
+    folder, first = trained
+    assert (first.dataset, first.architectures) == ("digits", 2)
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "digits").rglob("*") if path.is_file()}
+    assert len(kept) == 2 + 2 * 2  # Settings, supernet, two seeds of each network.
     seen = []
-    again = rank_correlation(SPACE, "digits", SETTINGS, tmp_path, report=lambda *found: seen.append(found))
-    assert repr(again) == repr(first)
+    again = rank_correlation(SPACE, "digits", SETTINGS, folder, report=lambda *found: seen.append(found))
+    assert again == first
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert [done for done, _, _ in seen] == [*range(8)][: len(seen)]
+    assert [(done, total) for done, total, _ in seen] == [(i, 5) for i in range(6)]
 
 
-def test_networks_of_other_settings_are_not_mixed(tmp_path):
-    rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=2), tmp_path)
+def test_networks_of_other_settings_are_not_mixed(trained):
     other = replace(SETTINGS, network=NetworkSettings(steps=5, batch=8))
     with pytest.raises(UserError, match="holds networks that were trained otherwise .* name another"):
-        rank_correlation(SPACE, "digits", other, tmp_path)
+        rank_correlation(SPACE, "digits", other, trained[0])
 
 
-def test_a_damaged_result_is_one_line(tmp_path):
-    rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=2), tmp_path)
+def test_a_damaged_result_is_one_line(trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     (path, *_) = (tmp_path / "digits" / "alone").iterdir()
     path.write_text("{")
     with pytest.raises(UserError, match="Cannot read .*remove it to train the network again"):
-        rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=2), tmp_path)
+        rank_correlation(SPACE, "digits", SETTINGS, tmp_path)
 
 
 def test_a_space_has_to_have_as_many_networks(tmp_path):
     with pytest.raises(UserError, match="Space 'small' has at most 4 networks, asked for 5"):
         rank_correlation(SPACE, "digits", replace(SETTINGS, architectures=5), tmp_path)
-
-
-def test_one_compilation_serves_a_hundred_architectures():
-    assert compilations(SPACE) == 1
 
 
 def test_options_are_checked():
