@@ -120,7 +120,7 @@ def _primitive(message: dict[str, Any]) -> dict[str, float]:
         "depthwise": (
             lambda x, k: depthwise.depthwise(x, k, stride=stride),
             lambda x, k: depthwise.library(x, k, stride),
-            kernel[:, :, 0, :1] * jnp.ones(c),
+            kernel[:, :, 0],
         ),
         "pointwise": (pointwise.pointwise, pointwise.library, kernel[0, 0]),
         "convolution": (

@@ -20,6 +20,7 @@ from sparsenas import __version__, native
 from sparsenas.bench.machine import cores_of
 from sparsenas.bench.peers.process import EngineError, Worker
 from sparsenas.builder import Builder, Tensor
+from sparsenas.errors import UserError
 from sparsenas.space import Layer
 
 TRAINER = Path(__file__).parent / "peers" / "trainer.py"
@@ -104,7 +105,7 @@ def bench_training(
         PyTorch's are None where it is missing.
 
     Raises:
-        UserError: where the machine lacks the cores.
+        UserError: where the machine lacks the cores, or a library fails.
     """
     cores = [cores_of(count, core) for count in threads or (native.cpu()["cores"],)]
     python = _find_torch(note) if torch else None
@@ -114,10 +115,13 @@ def bench_training(
         for name, layers in networks.items():
             report(done, total, f"{name}, threads: {len(own)}")
             done += 1
-            with _trainers(layers, batch, own, python, note) as trainers:
-                records.append(_measure(name, batch, len(own), trainers, rounds))
-                if primitives and name == next(iter(networks)):
-                    parts += _measure_primitives(trainers, len(own))
+            try:
+                with _trainers(layers, batch, own, python, note) as trainers:
+                    records.append(_measure(name, batch, len(own), trainers, rounds))
+                    if primitives and name == next(iter(networks)):
+                        parts += _measure_primitives(trainers, len(own))
+            except EngineError as error:
+                raise UserError(f"{name} cannot be measured: {error}.") from None
     report(total, total, "")
     return {"machine": native.cpu(), "version": __version__, "records": records, "primitives": parts}
 

@@ -8,6 +8,7 @@ from sparsenas.bench import training
 from sparsenas.bench.trained import space_of
 from sparsenas.bench.training import bench_training, mobilenet_v2
 from sparsenas.builder import Builder
+from sparsenas.errors import UserError
 
 # What figures are compared by from one version to the next.
 FIELDS = {
@@ -85,3 +86,9 @@ def test_missing_pytorch_is_one_line_and_ours_goes_on(monkeypatch, tmp_path):
     assert result["records"][0]["torch_step_ms"] is None
     assert result["records"][0]["jax_step_ms"] > 0
     assert result["primitives"] == []
+
+
+def test_a_library_that_fails_is_one_line(monkeypatch):
+    monkeypatch.setattr(training, "PRIMITIVES", [("fold", (2, 4, 4, 3), 3, 1)])
+    with pytest.raises(UserError, match="^small cannot be measured: sparsenas: KeyError: 'fold'.$"):
+        bench_training({"small": small()}, batch=4, threads=[1], rounds=1, torch=False)

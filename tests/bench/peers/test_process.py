@@ -62,7 +62,7 @@ def test_every_thread_of_a_worker_stays_on_its_cores(worker):
 def test_a_worker_goes_on_after_a_message_it_does_not_know(worker, folder):
     worker.compute(folder / "image.npy", folder / "outputs.npy")
     with pytest.raises(EngineError, match="sparsenas: ValueError: expected compute, run or memory, found"):
-        worker._ask({"dance": True})
+        worker.ask({"dance": True})
     assert worker.run(1).seconds.shape == (1,)
 
 
