@@ -26,7 +26,7 @@ class Options:
     Attributes:
         network: only these networks: the largest one of the space `tiny`, and MobileNet v2.
         batch: images of a step.
-        threads: counts of threads, such as `2` or `1,2`; all cores if left out.
+        threads: counts of threads, such as `2` or `1,2`; as many as there are cores if left out.
         core: the last processor core to run on; the machine's last one if left out.
         rounds: visits of 20 steps each; a time is the median over them.
         torch: measure PyTorch too.
@@ -36,7 +36,7 @@ class Options:
 
     network: tuple[Network, ...] = ("tiny", "mobilenet_v2")
     batch: int = 128
-    threads: Counts | None = None
+    threads: Counts = ()
     core: int | None = None
     rounds: int = 5
     torch: bool = True
