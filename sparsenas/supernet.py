@@ -233,6 +233,7 @@ def _built(template: Template, patterns: int, rng: np.random.Generator) -> nnx.M
         template.op,
         shape,
         stride=template.stride,
+        pad=template.pad,
         activation=template.activation,
         patterns=patterns,
         rng=rng,
@@ -250,9 +251,9 @@ def _combined(template: Template, inputs: Sequence[jax.Array]) -> jax.Array:
         case "global_average_pool":
             return x.mean((1, 2), keepdims=True, dtype=jnp.float32).astype(x.dtype)
         case "max_pool":
-            return max_pool(x, kernel=template.kernel.max, stride=template.stride)
+            return max_pool(x, kernel=template.kernel.max, stride=template.stride, pad=template.pad)
         case "average_pool":
-            return average_pool(x, kernel=template.kernel.max, stride=template.stride)
+            return average_pool(x, kernel=template.kernel.max, stride=template.stride, pad=template.pad)
     raise ValueError(f"Layer {template.name!r} has an unknown operator, {template.op!r}.")
 
 

@@ -16,24 +16,28 @@ from jax import lax
 from sparsenas.nn import foreign
 
 
-def convolution(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
+def convolution(x: jax.Array, kernel: jax.Array, *, stride: int = 1, pad: int | None = None) -> jax.Array:
     """Returns the formula above.
 
     Args:
         x: [N, H, W, C].
         kernel: [k, k, C, D], k odd.
+        pad: pixels of zeros on every side; k // 2 where left out.
 
     Returns:
-        [N, (H - 1) // stride + 1, (W - 1) // stride + 1, D].
+        [N, (H - 1) // stride + 1, (W - 1) // stride + 1, D]; with another pad, (H + 2 pad - k) // stride + 1
+        and likewise.
     """
+    if pad not in (None, len(kernel) // 2):
+        return library(x, kernel, stride, pad)
     if foreign.serve(x, kernel) and len(kernel) <= foreign.MOST_TAPS:
         return _forward(x, kernel, stride)
     return library(x, kernel, stride)
 
 
-def library(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+def library(x: jax.Array, kernel: jax.Array, stride: int, pad: int | None = None) -> jax.Array:
     """Returns the same as XLA computes it."""
-    pad = len(kernel) // 2
+    pad = len(kernel) // 2 if pad is None else pad
     return lax.conv_general_dilated(
         x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )

@@ -58,11 +58,12 @@ class Convolution(nnx.Module):
         shape: tuple[int, ...],
         *,
         stride: int,
+        pad: int | None,
         activation: str,
         patterns: int,
         rng: np.random.Generator,
     ) -> None:
-        self.op, self.stride, self.activation = op, stride, activation
+        self.op, self.stride, self.pad, self.activation = op, stride, pad, activation
         channels = shape[-1]
         fan_in = math.prod(shape[:-1])
         self.weight = nnx.Param(_he_normal(shape, fan_in, rng))
@@ -106,7 +107,7 @@ class Convolution(nnx.Module):
     def _convolved(self, x: jax.Array, weight: jax.Array) -> jax.Array:
         match self.op:
             case "conv_hwc" | "conv":
-                return convolution(x, weight, stride=self.stride)
+                return convolution(x, weight, stride=self.stride, pad=self.pad)
             case "conv1x1":
                 return pointwise(x, weight)
             case "depthwise":

@@ -3,13 +3,14 @@
 import jax
 import numpy as np
 import pytest
-from sparsenas.search_spaces.tiny import SPACE
 
 from sparsenas import native
+from sparsenas.builder import Builder
 from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import reference
 from sparsenas.export.snas import to_bytes
+from sparsenas.search_spaces.tiny import SPACE
 from sparsenas.supernet import one_hot, supernet
 from sparsenas.train import calibrated
 from tests import every_space
@@ -43,6 +44,20 @@ def test_the_folded_network_computes_the_same():
     np.testing.assert_allclose(logits, reference(network, images), atol=1e-4)
     assert network.layers == space.layers(())
     assert network.classes == tuple(CLASSES)
+
+
+def test_padding_of_its_own_is_kept_everywhere():
+    net = Builder("padded", image=(37, 33, 3), classes=10)
+    x = net.conv_hwc("stem", net.image, 8, kernel=11, stride=4, pad=2, activation="relu")
+    x = net.max_pool("pool", x, kernel=3, stride=2, pad=0)
+    x = net.average_pool("smooth", net.conv("mix", x, 6, activation="relu"), kernel=3, stride=1, pad=0)
+    space = net.classify(x)
+    variables = trained(space)
+    images = np.random.default_rng(2).random((4, *space.image), np.float32)
+    logits, _ = jax.jit(lambda x: supernet(space).apply(variables, x, (), train=False))(images)
+    network = fold(space, variables, classes=CLASSES)
+    np.testing.assert_allclose(logits, reference(network, images), atol=1e-4)
+    np.testing.assert_allclose(native.Model.from_bytes(to_bytes(network)).run(images), logits, atol=1e-4)
 
 
 def test_pruned_weights_stay_zero():

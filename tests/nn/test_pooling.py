@@ -7,13 +7,15 @@ import pytest
 
 from sparsenas.nn.pooling import average_pool, max_pool
 
-WINDOWS = [(2, 2), (3, 1), (3, 2), (4, 4), (5, 2)]
+# Kernel, stride, and a pad where it is not the usual one.
+WINDOWS = [(2, 2, None), (3, 1, None), (3, 2, None), (4, 4, None), (5, 2, None), (3, 2, 0), (5, 1, 1)]
 PLAIN = {max_pool: np.max, average_pool: np.mean}
 
 
-def plain(x, of, kernel, stride):
+def plain(x, of, kernel, stride, pad):
     n, h, w, c = x.shape
-    pad = kernel // 2 if kernel % 2 else 0
+    if pad is None:
+        pad = kernel // 2 if kernel % 2 else 0
     rows, columns = ((side + 2 * pad - kernel) // stride + 1 for side in (h, w))
     y = np.zeros((n, rows, columns, c))
     for i in range(rows):
@@ -24,13 +26,13 @@ def plain(x, of, kernel, stride):
     return y
 
 
-@pytest.mark.parametrize(("kernel", "stride"), WINDOWS)
+@pytest.mark.parametrize(("kernel", "stride", "pad"), WINDOWS)
 @pytest.mark.parametrize("pool", PLAIN)
-def test_only_pixels_inside_the_image_count(pool, kernel, stride):
+def test_only_pixels_inside_the_image_count(pool, kernel, stride, pad):
     # Negative numbers, which a padding of zeros would exceed.
     x = np.random.default_rng(0).normal(-3, 1, (2, 9, 8, 3)).astype(np.float32)
-    found = jax.jit(lambda: pool(x, kernel=kernel, stride=stride))()
-    np.testing.assert_allclose(found, plain(x, PLAIN[pool], kernel, stride), rtol=1e-6)
+    found = jax.jit(lambda: pool(x, kernel=kernel, stride=stride, pad=pad))()
+    np.testing.assert_allclose(found, plain(x, PLAIN[pool], kernel, stride, pad), rtol=1e-6)
 
 
 @pytest.mark.parametrize("pool", PLAIN)
