@@ -65,7 +65,8 @@ inline void CopyEvery(const float* in, size_t step, size_t count, float* out) {
 }
 
 // One tile: output channels [d, d + kRows), output pixels from x in row y. `rows` of the kRows are
-// real; the others are computed from zero weights and not stored. Pixels from `end` on are not ours.
+// real; the others are computed from zero weights and not stored. Pixels from `end` on are not
+// ours.
 template <class V, size_t kKernel, size_t kRows, size_t kVectors>
 inline void ConvHwcTile(const ConvHwcArgs& args, const ConvHwcScratch& scratch, size_t y, size_t x,
                         size_t end, size_t d, size_t rows) {
