@@ -69,15 +69,17 @@ def test_another_instruction_set_of_this_machine_can_be_measured(home):
 
 def test_interrupted_measurement_goes_on_with_the_same_command(home):
     args = ["--busy", "--networks", "2", "--space", "one.py", "--out", "one.json", "--rounds", "3000"]
-    command = [sys.executable, "-m", "sparsenas", "measure", *args]
     journal = home / "one.json.part"
     # Whoever runs the tests in the background may ignore interrupts, and children inherit that.
+    heeding = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from sparsenas.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
     with subprocess.Popen(
-        command,
+        [sys.executable, "-c", heeding, "measure", *args],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while process.poll() is None and (not journal.exists() or journal.read_text().count("\n") < 5):
             time.sleep(0.01)

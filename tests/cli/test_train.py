@@ -103,7 +103,12 @@ def test_a_stopped_training_says_how_to_go_on_and_does(folder, capsys, monkeypat
     def save_and_interrupt(*args, **kwargs):
         save(*args, **kwargs)
         monkeypatch.undo()
-        signal.raise_signal(signal.SIGINT)
+        # Whoever runs the tests in the background may ignore interrupts.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     monkeypatch.setattr(checkpoint, "save_step", save_and_interrupt)
     assert main(["train", "smallest", "--out", "stopped", *SHORT, "--checkpoint-every", "20"]) == 130
