@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from sparsenas.builder import Builder
-from sparsenas.data import Split
 from sparsenas.errors import UserError
 from sparsenas.sparsity.patterns import DENSE, Sparse
 from sparsenas.supernet import supernet
@@ -20,6 +19,7 @@ from sparsenas.train import (
     train_network,
     train_supernet,
 )
+from tests.columns import split
 
 
 def small_space():
@@ -36,16 +36,6 @@ SPACE = small_space()
 FIXED = SPACE.fixed((1, 1))
 SUPERNET = SupernetSettings(steps=45, batch=16, shift=1)
 NETWORK = NetworkSettings(steps=80, batch=16, shift=1)
-
-
-def split(n, seed):
-    """Noise with a bright column, left, in the middle or right."""
-    rng = np.random.default_rng(seed)
-    labels = (np.arange(n) % 3).astype(np.int32)
-    images = rng.integers(0, 90, (n, 8, 8, 3), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, 1 + 2 * label : 3 + 2 * label, label] += 140
-    return Split(images, labels)
 
 
 TRAIN, VALIDATION = split(90, 0), split(50, 1)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from sparsenas.builder import Builder
-from sparsenas.data import Split
 from sparsenas.errors import UserError
 from sparsenas.sparsity.patterns import DENSE, Block, Sparse
 from sparsenas.supernet import refresh_ranks, supernet
 from sparsenas.train import Keeper, SupernetSettings, supernet_evaluator, train_supernet
+from tests.columns import split
 
 SETTINGS = SupernetSettings(steps=60, batch=16, shift=0, rank_every=10)
 
@@ -29,16 +29,6 @@ def small_space():
 
 SPACE = small_space()
 NET = supernet(SPACE)
-
-
-def split(n, seed):
-    """Noise with a bright column, left, in the middle or right."""
-    rng = np.random.default_rng(seed)
-    labels = (np.arange(n) % 3).astype(np.int32)
-    images = rng.integers(0, 90, (n, 8, 8, 3), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, 1 + 2 * label : 3 + 2 * label, label] += 140
-    return Split(images, labels)
 
 
 TRAIN, VALIDATION = split(90, 0), split(60, 1)
