@@ -26,7 +26,7 @@ from sparsenas.latency.devices import ready_device
 from sparsenas.latency.library import LOCAL, cache_folder
 from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
-from sparsenas.latency.tabulate import Tabulated
+from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.nn.pure import Variables
 from sparsenas.progress import Progress, Silent, Update
 from sparsenas.report.charts import figure_svg
@@ -225,12 +225,14 @@ def load_settings(folder: Path) -> SearchSettings:
         raise UserError(f"Cannot read the run's settings {path}: {error}.") from None
 
 
-def choose_target(settings: SearchSettings, space: Space, table: LatencyModel, latency: Tabulated) -> float:
+def choose_target(
+    settings: SearchSettings, space: Space, table: LatencyModel, latency: SpaceLatency
+) -> float:
     """Returns the target in milliseconds; raises `UserError` where no architecture reaches it."""
     target_ms = settings.target_ms
     if target_ms is None:
         target_ms = table.predict([layer.dense() for layer in space.layers(space.largest)]) / 2
-    arch, fastest_ms = latency.fastest(len(space.choices))
+    arch, fastest_ms = latency.least(len(space.choices))
     if target_ms * (1 - settings.margin) < fastest_ms:
         raise UserError(
             f"No architecture of space {space.name!r} reaches {target_ms:.4f} ms on device "
@@ -332,7 +334,7 @@ def _search(
     space: Space,
     data: Data,
     variables: Variables,
-    latency: Tabulated,
+    latency: SpaceLatency,
     target_ms: float,
     log: TrialLog,
     update: Update,

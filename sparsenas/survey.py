@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.latency.tabulate import Tabulated, tabulate
 from sparsenas.space import Arch, Layer, Space
 
@@ -21,10 +22,10 @@ class Range:
     most_arch: Arch
 
 
-def range_of(space: Space, table: Tabulated) -> Range:
-    """Returns the exact extremes of a space, however large it is."""
-    least_arch, least = table.fastest(len(space.choices))
-    most_arch, most = table.slowest(len(space.choices))
+def range_of(space: Space, table: Tabulated | SpaceLatency) -> Range:
+    """Returns the extremes of a space, however large it is; exact for what adds up over layers."""
+    least_arch, least = table.least(len(space.choices))
+    most_arch, most = table.most(len(space.choices))
     return Range(
         least=least,
         least_arch=space.canonical(least_arch),

@@ -107,7 +107,7 @@ def _show_network(model: LatencyModel, what: str, layers: Sequence[Layer]) -> No
     terminal.print(
         f"Predicted {predicted:.4f} ms, nine times of ten {predicted.low_ms:.4f} to "
         f"{predicted.high_ms:.4f}; dense {dense:.4f} ms ({dense / predicted:.2f}x); "
-        f"{model.correction.fixed_us:.2f} us of it belong to no layer. {_error(model)}",
+        f"{model.fixed_us(layers):.2f} us of it belong to no layer. {_error(model)}",
         markup=False,
     )
     for note in predicted.notes:
@@ -129,7 +129,7 @@ def _show_networks(
                     "high_ms": ms.high_ms,
                     "extrapolated": list(ms.notes),
                 }
-                | {"fixed_us": model.correction.fixed_us}
+                | {"fixed_us": model.fixed_us(layers)}
                 | {
                     "layers": [
                         {"name": layer.name, "layer": describe(layer), "us": us, "kernel": kernel}

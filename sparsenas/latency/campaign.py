@@ -1,10 +1,11 @@
 """Measures a design on a device, and makes a latency table of it.
 
 Every round visits all models, or as many as the device takes at once, in one random order: so a slow moment
-of the device hits many of them a little instead of one of them hard. A reference kernel is visited every now
-and then; a time is the median over the half of its visits during which the reference was fastest. What still
-differs much from visit to visit is measured again, and the visits that are most alike count. Each round is
-kept in a journal, so that an interrupted measurement goes on where it stopped.
+of the device hits many of them a little instead of one of them hard. Two reference kernels, one that computes
+and one that waits for memory, are visited every now and then: whatever else uses the device's cores or caches
+shows in them. A visit counts where both were about as fast as they are in quiet moments. What was hardly ever
+visited in one, or differs much from visit to visit, is measured again, and the visits of the batch that are
+most alike count. Each round is kept in a journal, so that an interrupted measurement goes on where it stopped.
 """
 
 import math
@@ -34,19 +35,33 @@ Report = Callable[[int, int, str], None]
 _NOISY = 0.04
 # When time is up, so many rounds must do.
 _LEAST_ROUNDS = 5
-# The reference is visited after every so many models.
+# The references are visited after every so many models.
 _REFERENCE_EVERY = 24
-_REFERENCE_ITEM = -1
 # Of all layers, the part that is measured with further numbers of threads: those with most to do.
 _THREADED_SHARE = 0.2
 # Seconds to wait before each attempt to find a lost device again.
 _PATIENCE = (1.0, 4.0, 15.0)
 # Of a model file without weights, and of a weight with its place.
 _FILE_BYTES, _WEIGHT_BYTES = 1000, 5
-_REFERENCE = Layer(
-    name="reference", op="conv1x1", inputs=(), c_in=128, c_out=128, height=28, width=28,
-    pattern=Unstructured(), sparsity=0.9,
-)  # fmt: skip
+# Items -1 and -2: of a layer, and how much longer than in quiet moments it may take in one.
+_REFERENCES = {
+    -1: (
+        Layer(
+            name="computes", op="conv1x1", inputs=(), c_in=128, c_out=128, height=28, width=28,
+            pattern=Unstructured(), sparsity=0.9,
+        ),
+        1.05,
+    ),
+    -2: (
+        Layer(name="waits", op="fully_connected", inputs=(), c_in=1024, c_out=768, height=1, width=1),
+        1.10,
+    ),
+}  # fmt: skip
+# What references take in a quiet moment: this quantile of their visits.
+_QUIET = 0.25
+# The part of its visits that must be quiet, and how many at least.
+_QUIET_SHARE = 0.25
+_QUIET_LEAST = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,29 +117,39 @@ class _Times:
 
     def __init__(self, kernel: str) -> None:
         self.kernel = kernel
-        self._batches: list[np.ndarray] = []
+        self._batches: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def add(self, us: np.ndarray, around_us: np.ndarray) -> None:
-        """Keeps those of the half of a batch's visits during which the reference was fastest.
+    def add(self, us: np.ndarray, disturbed: np.ndarray) -> None:
+        """Keeps a batch.
 
         Args:
             us: [rounds].
-            around_us: [rounds], what the reference took.
+            disturbed: [rounds], how disturbed the device was, in quiet moments at most 1.
         """
-        quiet = np.argsort(around_us, kind="stable")[: (len(us) + 1) // 2]
-        self._batches.append(us[quiet])
+        self._batches.append((us, disturbed))
+
+    @property
+    def quiet(self) -> list[np.ndarray]:
+        """The quiet visits of each batch that has enough of them."""
+        found = [us[disturbed <= 1] for us, disturbed in self._batches]
+        least = [min(len(us), max(_QUIET_LEAST, _QUIET_SHARE * len(us))) for us, _ in self._batches]
+        return [us for us, few in zip(found, least, strict=True) if len(us) >= few]
 
     @property
     def quartiles(self) -> tuple[float, float, float]:
-        """Those of the batch where the visits were most alike."""
-        found = [np.quantile(us, (0.25, 0.5, 0.75)).tolist() for us in self._batches]
+        """Those of the batch where the quiet visits were most alike; without any, of the quietest visits."""
+        batches = self.quiet
+        if not batches:
+            us, disturbed = (np.concatenate(part) for part in zip(*self._batches, strict=True))
+            batches = [us[np.argsort(disturbed, kind="stable")[: math.ceil(_QUIET_SHARE * len(us))]]]
+        found = [np.quantile(us, (0.25, 0.5, 0.75)).tolist() for us in batches]
         return tuple(min(found, key=lambda one: (one[2] - one[0]) / one[1]))
 
     @property
     def spread(self) -> float:
-        """Width between the quartiles, relative to the median."""
+        """Width between the quartiles, relative to the median; infinite where there was no quiet moment."""
         low, us, high = self.quartiles
-        return (high - low) / us
+        return (high - low) / us if self.quiet else math.inf
 
 
 class _Campaign:
@@ -161,12 +186,12 @@ class _Campaign:
         known = {i for batch in self._batches if batch.rounds for i in batch.order}
         order = np.random.default_rng(self._seed).permutation(len(self._items))
         for chunk in self._chunks([int(i) for i in order if i not in known]):
-            self._go_on(self._journal.begin(_with_reference(chunk), self._design.rounds))
+            self._go_on(self._journal.begin(_with_references(chunk), self._design.rounds))
         for _ in range(self._design.repeats):
             for chunk in self._chunks(self._noisy()):
                 if self._seconds() >= self._design.seconds:
                     return
-                self._go_on(self._journal.begin(_with_reference(chunk), self._design.rounds))
+                self._go_on(self._journal.begin(_with_references(chunk), self._design.rounds))
 
     def _go_on(self, batch: Batch) -> None:
         """Measures the rounds that a batch lacks."""
@@ -191,11 +216,11 @@ class _Campaign:
         raise UserError(f"{lost}; {self._visits()} of {self._total()} visits are made: {kept}.")
 
     def _threads(self, batch: Batch) -> int:
-        return next(self._items[i].threads for i in batch.order if i != _REFERENCE_ITEM)
+        return next(self._items[i].threads for i in batch.order if i not in _REFERENCES)
 
     def _subject(self, item: int) -> Subject:
-        if item == _REFERENCE_ITEM:
-            return layer_subject(_REFERENCE, seed=self._seed)
+        if item in _REFERENCES:
+            return layer_subject(_REFERENCES[item][0], seed=self._seed)
         return self._items[item].subject(self._seed + item)
 
     def _keep(self, found: Round, subjects: Mapping[int, Subject], batch: Batch) -> None:
@@ -238,20 +263,23 @@ class _Campaign:
     def _how(self) -> dict:
         first = self._design.threads[0]
         batches = [batch for batch in self._batches if self._threads(batch) == first]
-        references = np.concatenate([us for batch in batches for us in _references(batch)[1]])
+        references = np.concatenate([one.us[0].ravel() for one in map(_References, batches)])
         usual = float(np.median(references))
         part = max(1, references.size // 10)
         again = {i for batch in self._batches[len(self._first()) :] for i in batch.order}
+        levels = self._levels()
+        disturbed = [_References(b).disturbed(levels[self._threads(b)]) for b in self._batches if b.rounds]
         return {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "design": self._design.name,
             "seconds": round(self._batches[-1].seconds, 1),
             "rounds": self._design.rounds,
             "threads": list(self._design.threads),
-            "measured_again": len(again - {_REFERENCE_ITEM}),
+            "measured_again": len(again - set(_REFERENCES)),
             "still_noisy": len(self._noisy()),
             "drift": {
                 "reference_us": round(usual, 3),
+                "disturbed": round(float(np.mean(np.concatenate([d.ravel() for d in disturbed]) > 1)), 4),
                 "slowest_tenth": round(float(np.quantile(references, 0.9)) / usual, 4),
                 "fastest_tenth": round(float(np.quantile(references, 0.1)) / usual, 4),
                 "last_to_first": round(
@@ -266,27 +294,41 @@ class _Campaign:
         seen: set[int] = set()
         first = []
         for batch in self._batches:
-            if seen & set(batch.order) - {_REFERENCE_ITEM}:
+            if seen & set(batch.order) - set(_REFERENCES):
                 break
             seen |= set(batch.order)
             first.append(batch)
         return first
 
     def _times(self) -> dict[int, _Times]:
-        """Returns all visits of every item, each with the reference's time around it."""
+        """Returns all visits of every item, each with how disturbed the device was."""
         times: dict[int, _Times] = {}
+        levels = self._levels()
         for batch in (batch for batch in self._batches if batch.rounds):
-            positions, references = _references(batch)
             us = np.array([one.us for one in batch.rounds])
-            places = np.arange(len(batch.order))
-            around = np.array([np.interp(places, positions, reference) for reference in references])
+            disturbed = _References(batch).disturbed(levels[self._threads(batch)])
             for place, (i, kernel) in enumerate(zip(batch.order, batch.rounds[0].kernels, strict=True)):
-                times.setdefault(i, _Times(kernel)).add(us[:, place], around[:, place])
-        return times
+                times.setdefault(i, _Times(kernel)).add(us[:, place], disturbed[:, place])
+        return {i: one for i, one in times.items() if i not in _REFERENCES}
+
+    def _levels(self) -> dict[int, np.ndarray]:
+        """Returns what the references take in quiet moments, for each number of threads."""
+        found: dict[int, list[_References]] = {}
+        for batch in (batch for batch in self._batches if batch.rounds):
+            found.setdefault(self._threads(batch), []).append(_References(batch))
+        return {
+            threads: np.array(
+                [
+                    np.quantile(np.concatenate([one.us[k].ravel() for one in those]), _QUIET)
+                    for k in range(len(_REFERENCES))
+                ]
+            )
+            for threads, those in found.items()
+        }
 
     def _noisy(self) -> list[int]:
         """Returns items whose visits differ too much, the worst first."""
-        spread = {i: one.spread for i, one in self._times().items() if i != _REFERENCE_ITEM}
+        spread = {i: one.spread for i, one in self._times().items()}
         return sorted((i for i in spread if spread[i] > _NOISY), key=lambda i: -spread[i])
 
     def _chunks(self, items: Sequence[int]) -> Iterator[list[int]]:
@@ -312,7 +354,7 @@ class _Campaign:
         return sum(len(batch.rounds) * len(batch.order) for batch in self._batches)
 
     def _total(self) -> int:
-        waiting = len(self._items) - len({i for b in self._batches for i in b.order if i != _REFERENCE_ITEM})
+        waiting = len(self._items) - len({i for b in self._batches for i in b.order} - set(_REFERENCES))
         return waiting * self._design.rounds + sum(len(b.order) * b.wanted for b in self._batches)
 
     def _tell(self) -> None:
@@ -323,18 +365,42 @@ class _Campaign:
         self._report(done, total, f"about {int(seconds) // 60}:{int(seconds) % 60:02} left")
 
 
-def _with_reference(items: Sequence[int]) -> list[int]:
-    """Returns items in their order with the reference at both ends and every now and then between."""
+def _with_references(items: Sequence[int]) -> list[int]:
+    """Returns items in their order with the references at both ends and every now and then between."""
     order = []
     for start in range(0, len(items), _REFERENCE_EVERY):
-        order += [_REFERENCE_ITEM, *items[start : start + _REFERENCE_EVERY]]
-    return [*order, _REFERENCE_ITEM]
+        order += [*_REFERENCES, *items[start : start + _REFERENCE_EVERY]]
+    return [*order, *_REFERENCES]
 
 
-def _references(batch: Batch) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Returns where the reference stands in a batch, and its times in each round."""
-    positions = np.flatnonzero(np.array(batch.order) == _REFERENCE_ITEM)
-    return positions, [np.array(one.us)[positions] for one in batch.rounds]
+class _References:
+    """What the references took in a batch.
+
+    Attributes:
+        us: of each reference, [rounds, its visits in a round].
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        order = np.array(batch.order)
+        us = np.array([one.us for one in batch.rounds])
+        self._positions = [np.flatnonzero(order == item) for item in _REFERENCES]
+        self._places = np.arange(len(order))
+        self.us = [us[:, positions] for positions in self._positions]
+
+    def disturbed(self, levels: np.ndarray) -> np.ndarray:
+        """Returns how disturbed the device was at every visit, [rounds, places]; in quiet moments at most 1.
+
+        Args:
+            levels: what each reference takes in quiet moments.
+        """
+        worst = np.zeros((len(self.us[0]), len(self._places)))
+        for (_, slower), level, positions, us in zip(
+            _REFERENCES.values(), levels, self._positions, self.us, strict=True
+        ):
+            after = np.minimum(np.searchsorted(positions, self._places), len(positions) - 1)
+            around = np.maximum(us[:, np.maximum(after - 1, 0)], us[:, after])
+            worst = np.maximum(worst, around / level / slower)
+        return worst
 
 
 def _items(design: Design) -> Iterator[_Item]:

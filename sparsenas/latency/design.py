@@ -103,7 +103,7 @@ def quick(spaces: Sequence[Space], *, seed: int, threads: Sequence[int] = (1,)) 
     """Returns a design of about 90 seconds on a core of 2025."""
     return _design(
         "quick", spaces, seed=seed, threads=threads, every=3, random=420, held_out=80,
-        networks=24, held_out_networks=50, rounds=14, seconds=85,
+        networks=60, held_out_networks=50, rounds=14, seconds=85,
     )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def full(spaces: Sequence[Space], *, seed: int, threads: Sequence[int] = (1,)) -
     """Returns a design of about 10 minutes on a core of 2025."""
     return _design(
         "full", spaces, seed=seed, threads=threads, every=1, random=3000, held_out=250,
-        networks=48, held_out_networks=50, rounds=36, seconds=570,
+        networks=160, held_out_networks=50, rounds=36, seconds=570,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparsenas.errors import UserError
 from sparsenas.latency import network
+from sparsenas.latency.crowding import bytes_of
 from sparsenas.latency.curve import Curve, curve
 from sparsenas.latency.family import DENSE, Family, fit_family, form_of
 from sparsenas.latency.features import Core, weights_of
@@ -18,8 +19,9 @@ from sparsenas.latency.library import LOCAL, find_table, known_devices, local_ta
 from sparsenas.latency.network import Correction
 from sparsenas.latency.regression import one_thread
 from sparsenas.latency.result import Latency, LayerLatency
+from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.latency.table import Measurement, NetworkMeasurement, Table, load
-from sparsenas.latency.tabulate import Tabulated, tabulate
+from sparsenas.latency.tabulate import tabulate
 from sparsenas.space import Arch, Layer, Space
 
 _NEAREST = 5
@@ -126,12 +128,13 @@ class LatencyModel:
         alone = [self.layer(layer) for layer in chosen]
         correction = self.correction
         shares = [correction.share_us(layer, one.us) for layer, one in zip(chosen, alone, strict=True)]
-        us = correction.fixed_us + sum(shares)
+        factor = correction.factor(chosen, shares)
+        us = factor * (correction.fixed_us + sum(shares))
         off = correction.error * us
         notes = []
         for layer, one, share in zip(chosen, alone, shares, strict=True):
             if one.outside or not correction.networks:
-                off += share * (one.high_us / one.us - 1)
+                off += factor * share * (one.high_us / one.us - 1)
             if one.outside:
                 notes.append(f"{describe(layer)}: {'; '.join(one.outside)}")
         low = us * us / (us + off)  # As far below as above, in ratio.
@@ -141,18 +144,38 @@ class LatencyModel:
         self, layers: "Sequence[Layer] | Arch", space: Space | None = None
     ) -> list[tuple[Layer, float, str]]:
         """Returns every layer with its share of the prediction in microseconds, and its kernel."""
+        chosen = _layers_of(layers, space)
+        alone = [self.layer(layer) for layer in chosen]
+        shares = [self.correction.share_us(layer, one.us) for layer, one in zip(chosen, alone, strict=True)]
+        factor = self.correction.factor(chosen, shares)
         return [
-            (layer, self.correction.share_us(layer, self.layer(layer).us), self.layer(layer).kernel)
-            for layer in _layers_of(layers, space)
+            (layer, factor * share, one.kernel)
+            for layer, share, one in zip(chosen, shares, alone, strict=True)
         ]
 
-    def tabulate(self, space: Space) -> Tabulated:
+    def fixed_us(self, layers: "Sequence[Layer] | Arch", space: Space | None = None) -> float:
+        """Returns the part of a prediction that belongs to no layer."""
+        return 1e3 * self.predict(layers, space) - sum(us for _, us, _ in self.breakdown(layers, space))
+
+    def tabulate(self, space: Space) -> SpaceLatency:
         """Returns the same predictions as arrays over the choices of a space."""
+        correction = self.correction
 
-        def ms(layer: Layer) -> float:
-            return self.correction.share_us(layer, self.layer(layer).us) / 1e3
+        def us(layer: Layer) -> float:
+            return correction.share_us(layer, self.layer(layer).us)
 
-        return tabulate(space, ms, fixed=self.correction.fixed_us / 1e3)
+        def weights(layer: Layer) -> float:
+            return bytes_of(layer, correction.core)[0]
+
+        def activations(layer: Layer) -> float:
+            return bytes_of(layer, correction.core)[1]
+
+        return SpaceLatency(
+            tabulate(space, us, fixed=correction.fixed_us),
+            tabulate(space, weights),
+            tabulate(space, activations),
+            correction.crowding,
+        )
 
     def explain(self, layer: Layer) -> Explanation:
         """Returns what a layer's prediction rests on."""

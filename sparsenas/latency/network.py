@@ -4,19 +4,21 @@ In a network a layer finds other things in the caches than in the loop it was me
 pushed out, activations that did not fit. So its share is
 
     share = sum_g scale[g] * [layer is of group g] * us + sum_e rate[e] * extra[e]
-    network = fixed + sum of shares
+    network = crowding * (fixed + sum of shares)
 
-fitted to whole networks by ridge regression of relative errors, towards the sum of layers as it is. All of
-it adds up over layers, so that a million architectures are still a sum, and no rate is negative, so that
-fewer weights never cost more.
+The rates are fitted to whole networks by ridge regression of relative errors, towards the sum of layers as
+it is; none is negative, so that a layer's share never grows when weights go. What is left depends on the
+network as a whole (`crowding`), by sums over its layers: a million architectures are a few sums.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import nnls
 
+from sparsenas.latency import crowding
+from sparsenas.latency.crowding import Crowding
 from sparsenas.latency.features import Core, weights_of
 from sparsenas.space import Layer
 
@@ -41,6 +43,9 @@ _DOUBTFUL = 0.04
 _FAR = 0.03
 _ROUNDS = 5
 _COVERED = 0.9
+# Fewer networks than these say nothing about crowding, and the error is that of so many fits to the others.
+_CROWD = 20
+_FOLDS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,24 +55,32 @@ class Correction:
     Attributes:
         fixed_us: what every network takes.
         rates: [groups + extras], a factor for each group and microseconds of each extra.
+        crowding: the factor of the network as a whole.
         networks: how many it was fitted to.
         error: relative half width that holds nine of ten networks that were left out of the fit.
     """
 
     fixed_us: float
     rates: np.ndarray
+    crowding: Crowding
     core: Core
     networks: int
     error: float
 
     def share_us(self, layer: Layer, us: float) -> float:
-        """Returns what a layer that takes `us` alone adds to a network."""
+        """Returns what a layer that takes `us` alone adds to a network that is not crowded."""
         return float(self.rates @ _terms(layer, us, self.core))
+
+    def factor(self, layers: Sequence[Layer], shares_us: Sequence[float]) -> float:
+        """Returns how much longer a network takes than the shares of its layers."""
+        weights, activations = np.sum([crowding.bytes_of(layer, self.core) for layer in layers], axis=0)
+        return float(self.crowding(np.array(self.fixed_us + sum(shares_us)), weights, activations))
 
 
 def identity(core: Core) -> Correction:
     """Returns the correction that adds layers up and changes nothing."""
-    return Correction(0.0, np.array([1.0] * len(_GROUPS) + [0.0] * len(_EXTRAS)), core, 0, 0.0)
+    rates = np.array([1.0] * len(_GROUPS) + [0.0] * len(_EXTRAS))
+    return Correction(0.0, rates, crowding.none(core), core, 0, 0.0)
 
 
 def fit(
@@ -93,20 +106,67 @@ def fit(
             for layers, each in zip(networks, layers_us, strict=True)
         ]
     )
-    expected = np.array([prior.fixed_us, *prior.rates])
-    expected = expected * np.median(us / (x @ expected))
-    trust = 1 / (1 + (doubt / _DOUBTFUL) ** 2)
-    off = {stiff: np.abs(_left_out(x, us, trust, expected, stiff)) for stiff in _STIFFNESS}
-    stiff = min(_STIFFNESS, key=lambda one: np.average(off[one], weights=trust))
-    rates = _ridge(x, us, trust, expected, stiff)
-    errors = off[stiff]
+    of_bytes = np.array(
+        [np.sum([crowding.bytes_of(layer, prior.core) for layer in layers], axis=0) for layers in networks]
+    )
+    data = _Networks(x, of_bytes, us, doubt)
+    off = {
+        stiff: np.abs(_left_out(data, prior, stiff))
+        for stiff in (_STIFFNESS if len(us) > 1 else _STIFFNESS[:1])
+    }
+    trust = data.trust
+    stiff = min(off, key=lambda one: np.average(off[one], weights=trust))
+    rates, crowded = _fitted(data, prior, stiff)
     return Correction(
         fixed_us=float(rates[0]),
         rates=rates[1:],
+        crowding=crowded,
         core=prior.core,
         networks=len(us),
-        error=float(np.quantile(errors, _COVERED)) if len(us) > 1 else 0.3,
+        error=float(np.quantile(off[stiff], _COVERED)) if len(us) > 1 else 0.3,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Networks:
+    """N networks to fit to.
+
+    Attributes:
+        x: [N, 1 + groups + extras], sums of the terms of their layers.
+        of_bytes: [N, 2], of weights and activations.
+        us, doubt: [N].
+    """
+
+    x: np.ndarray
+    of_bytes: np.ndarray
+    us: np.ndarray
+    doubt: np.ndarray
+
+    @property
+    def trust(self) -> np.ndarray:
+        return 1 / (1 + (self.doubt / _DOUBTFUL) ** 2)
+
+    def some(self, which: np.ndarray) -> "_Networks":
+        return _Networks(self.x[which], self.of_bytes[which], self.us[which], self.doubt[which])
+
+    def predicted(self, rates: np.ndarray, crowded: Crowding) -> np.ndarray:
+        total = self.x @ rates
+        return total * crowded(total, *self.of_bytes.T)
+
+
+def _fitted(data: _Networks, prior: Correction, stiff: float) -> tuple[np.ndarray, Crowding]:
+    """Returns the rates, that of what every network takes first, and the factor of networks as a whole."""
+    believed = np.array([prior.fixed_us, *prior.rates])
+    total = data.x @ believed
+    before = prior.crowding(total, *data.of_bytes.T)
+    scale = float(np.median(data.us / (total * before)))
+    crowded = replace(prior.crowding, scale=prior.crowding.scale * scale)
+    # As if no network were crowded: the factor of another device, or of a fit before, is taken out.
+    rates = _ridge(data.x, data.us / before, data.trust, believed * scale, stiff)
+    if len(data.us) < _CROWD:
+        return rates, crowded
+    sums = np.column_stack([data.x @ rates, data.of_bytes])
+    return rates, crowding.fit(sums, data.us, data.doubt, prior.core)
 
 
 def _terms(layer: Layer, us: float, core: Core) -> np.ndarray:
@@ -152,15 +212,16 @@ def _ridge(
     return rates
 
 
-def _left_out(
-    x: np.ndarray, us: np.ndarray, trust: np.ndarray, expected: np.ndarray, stiff: float
-) -> np.ndarray:
-    """Returns the relative error [N] of each network by a fit to the others."""
-    if len(us) < 2:
-        return x @ expected / us - 1
-    errors = []
-    for i in range(len(us)):
-        others = np.arange(len(us)) != i
-        rates = _ridge(x[others], us[others], trust[others], expected, stiff)
-        errors.append(x[i] @ rates / us[i] - 1)
-    return np.array(errors)
+def _left_out(data: _Networks, prior: Correction, stiff: float) -> np.ndarray:
+    """Returns the relative error [N] of each network by a fit to others."""
+    count = len(data.us)
+    if count < 2:
+        return np.zeros(count)
+    errors = np.zeros(count)
+    # Neighbours in the list are of different families, and so are those of a fold.
+    fold = np.arange(count) % min(count, _FOLDS)
+    for number in np.unique(fold):
+        own = fold == number
+        found = _fitted(data.some(~own), prior, stiff)
+        errors[own] = data.some(own).predicted(*found) / data.us[own] - 1
+    return errors

@@ -20,29 +20,28 @@ Term = tuple[tuple[int, ...], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Tabulated:
-    """Predicted latency of every architecture of a space: a constant, and a small array per layer.
-
-    Or anything else that layers add up to; then it has that one's unit wherever milliseconds are said.
+    """A quantity of every architecture of a space that adds up over layers: a constant, and a small array
+    per layer.
 
     Attributes:
-        fixed_ms: what every network takes.
-        terms: for each layer the choices it depends on and its milliseconds over their options.
+        fixed: what every network has.
+        terms: for each layer the choices it depends on and its quantity over their options.
     """
 
-    fixed_ms: float
+    fixed: float
     terms: tuple[Term, ...]
 
     def __call__(self, archs: "Sequence[Arch] | np.ndarray") -> np.ndarray:
-        """Returns milliseconds [N] of N architectures; fastest from an integer array [N, choices]."""
+        """Returns the sums [N] of N architectures; fastest from an integer array [N, choices]."""
         options = np.asarray(archs)
         options = options.reshape(len(options), -1)
         total = np.empty(len(options))
-        fixed_ms, weights, arrays = self._joint
+        fixed, weights, arrays = self._joint
         picked = np.empty(_CHUNK)
         for start in range(0, len(options), _CHUNK):
             chunk = options[start : start + _CHUNK]
             out = total[start : start + _CHUNK]
-            out.fill(fixed_ms)
+            out.fill(fixed)
             if not arrays:
                 continue
             # Positions in all arrays at once are a small matrix product, exact in float32.
@@ -50,26 +49,26 @@ class Tabulated:
             if (columns.max(1) >= self._sizes).any() or columns.min() < 0:
                 raise IndexError("An architecture has an option that its choice does not have.")
             where = (weights @ columns).astype(np.intp)  # [arrays, chunk]
-            for position, ms in zip(where, arrays, strict=True):
-                out += np.take(ms, position, out=picked[: len(chunk)], mode="clip")
+            for position, values in zip(where, arrays, strict=True):
+                out += np.take(values, position, out=picked[: len(chunk)], mode="clip")
         return total
 
     def expected(self, probabilities: Sequence[Any]) -> Any:
-        """Returns the expected milliseconds where choices are drawn independently of each other.
+        """Returns the expected sum where choices are drawn independently of each other.
 
         Args:
             probabilities: [options] of each choice, from NumPy or JAX; differentiable where they are.
         """
-        total = self.fixed_ms
-        for choices, ms in self.terms:
-            mean = ms
+        total = self.fixed
+        for choices, values in self.terms:
+            mean = values
             for choice in reversed(choices):
                 mean = mean @ probabilities[choice]
             total = total + mean
         return total
 
-    def fastest(self, choices: int) -> tuple[Arch, float]:
-        """Returns the fastest architecture of a space with that many choices, and its milliseconds.
+    def least(self, choices: int) -> tuple[Arch, float]:
+        """Returns the architecture of the least sum in a space with that many choices, and its sum.
 
         Exact: choices are eliminated one by one, each by the minimum over its options of the layers that
         depend on it (min-sum variable elimination; Dechter, 1999,
@@ -91,12 +90,14 @@ class Tabulated:
         arch = [0] * choices
         for choice, rest, best in reversed(decided):
             arch[choice] = int(best[tuple(arch[c] for c in rest)])
-        return tuple(arch), self.fixed_ms + float(sum(ms for _, ms in factors))
+        return tuple(arch), self.fixed + float(sum(values for _, values in factors))
 
-    def slowest(self, choices: int) -> tuple[Arch, float]:
-        """Returns the slowest architecture of a space with that many choices, and its milliseconds."""
-        arch, ms = Tabulated(-self.fixed_ms, tuple((scope, -ms) for scope, ms in self.terms)).fastest(choices)
-        return arch, -ms
+    def most(self, choices: int) -> tuple[Arch, float]:
+        """Returns the architecture of the largest sum in a space with that many choices, and its sum."""
+        arch, values = Tabulated(-self.fixed, tuple((scope, -values) for scope, values in self.terms)).least(
+            choices
+        )
+        return arch, -values
 
     @cached_property
     def _joint(self) -> tuple[float, np.ndarray, list[np.ndarray]]:
@@ -105,19 +106,19 @@ class Tabulated:
         Layers that share choices are added up beforehand: a sum over all of their options is one array to
         look up instead of several.
         """
-        fixed_ms = self.fixed_ms + float(sum(ms for choices, ms in self.terms if not choices))
-        factors = _merged([(choices, ms) for choices, ms in self.terms if choices])
+        fixed = self.fixed + float(sum(values for choices, values in self.terms if not choices))
+        factors = _merged([(choices, values) for choices, values in self.terms if choices])
         count = 1 + max((choice for choices, _ in factors for choice in choices), default=-1)
         weights = np.zeros((len(factors), count), np.float32)
-        for row, (choices, ms) in zip(weights, factors, strict=True):
-            row[list(choices)] = [math.prod(ms.shape[i + 1 :]) for i in range(ms.ndim)]
-        return fixed_ms, weights, [np.ascontiguousarray(ms).ravel() for _, ms in factors]
+        for row, (choices, values) in zip(weights, factors, strict=True):
+            row[list(choices)] = [math.prod(values.shape[i + 1 :]) for i in range(values.ndim)]
+        return fixed, weights, [np.ascontiguousarray(values).ravel() for _, values in factors]
 
     @cached_property
     def _sizes(self) -> np.ndarray:
         """How many options each choice has that a layer depends on; no bound for the others."""
         sizes: dict[int, int] = {
-            c: n for choices, ms in self.terms for c, n in zip(choices, ms.shape, strict=True)
+            c: n for choices, values in self.terms for c, n in zip(choices, values.shape, strict=True)
         }
         return np.array([sizes.get(c, np.inf) for c in range(1 + max(sizes, default=-1))], np.float32)
 
@@ -164,7 +165,7 @@ def _sum(factors: Sequence[tuple[tuple[int, ...], np.ndarray]]) -> tuple[tuple[i
     """Adds arrays over different choices into one over all of them."""
     scope = tuple(sorted({choice for choices, _ in factors for choice in choices}))
     total = 0.0
-    for choices, ms in factors:
+    for choices, values in factors:
         index = tuple(slice(None) if choice in choices else None for choice in scope)
-        total = total + ms[index]
+        total = total + values[index]
     return scope, np.asarray(total)

@@ -4,7 +4,7 @@ A layer's time over its zeros has a band: below it the sparse kernel is slower t
 more zeros gain next to nothing. Inside the bands of all layers the allocation takes the zeros that cost the
 least magnitude for the time they buy. Others search for them (AMC, He et al., 2018,
 https://arxiv.org/abs/1802.03494; NetAdapt, Yang et al., 2018, https://arxiv.org/abs/1804.03230); where a
-network's time is a sum over its layers, they can be computed.
+network's time is a sum over its layers, or nearly, they can be computed.
 """
 
 from collections.abc import Sequence

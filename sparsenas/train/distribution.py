@@ -21,6 +21,9 @@ Weights = Mapping[str, np.ndarray]
 # Fractions of zeros that a guided layer may have; between them little changes.
 _GRID = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98)
 
+# How often time is shared out again for what crowding does to it.
+_ALLOCATIONS = 6
+
 _ANYWHERE = Unstructured()
 
 
@@ -136,11 +139,6 @@ def guided_fractions(
         raise UserError("Expected a target in milliseconds or a fraction of zeros, found both or neither.")
     if fraction is not None:
         distributions.check_fraction(fraction)
-    correction = model.correction
-
-    def us(layer: Layer) -> float:
-        return correction.share_us(layer, model.layer_us(layer))
-
     if target_ms is None:
         target_ms = model.predict(
             [
@@ -148,6 +146,11 @@ def guided_fractions(
                 for layer in layers
             ]
         )
+    correction = model.correction
+
+    def us(layer: Layer) -> float:
+        return correction.share_us(layer, model.layer_us(layer))
+
     options, rest_us = [], correction.fixed_us
     for layer in layers:
         if layer.name in patterns:
@@ -156,23 +159,70 @@ def guided_fractions(
             rest_us += us(layer.dense())
     bands = {option.name: guided.band(option) for option in options}
     within = [guided.inside_band(option) for option in options]
-    least_ms = (rest_us + sum(option.us.min() for option in within)) / 1e3
+
+    def fractions(chosen: Sequence[int]) -> dict[str, float]:
+        return {option.name: float(option.fractions[k]) for option, k in zip(within, chosen, strict=True)}
+
+    def predicted_ms(chosen: Sequence[int]) -> float:
+        zeros = fractions(chosen)
+        return model.predict([_pruned(layer, zeros.get(layer.name, 0.0), patterns) for layer in layers])
+
+    least = np.array([int(option.us.argmin()) for option in within])
+    least_ms = predicted_ms(least)
     # Of two sums of the same times, one may be larger by the last bit.
-    budget_us = target_ms * 1e3 * (1 + 1e-9) - rest_us
-    if budget_us < sum(option.us.min() for option in within):
+    if least_ms > target_ms * (1 + 1e-9):
         raise UserError(
             f"Zeros make this network no faster than {least_ms:.4f} ms on device {model.device!r}, found a "
             f"target of {target_ms:.4f} ms; ask for more time or for a smaller network."
         )
-    chosen = guided.allocate(within, budget_us=budget_us)
-    picked = list(zip(within, chosen, strict=True))
+    chosen = _allocated(within, rest_us, target_ms, predicted_ms, least)
     return Guided(
-        fractions={option.name: float(option.fractions[k]) for option, k in picked},
+        fractions=fractions(chosen),
         bands=bands,
-        predicted_ms=(rest_us + sum(float(option.us[k]) for option, k in picked)) / 1e3,
+        predicted_ms=float(predicted_ms(chosen)),
         target_ms=float(target_ms),
-        lost=float(sum(option.lost[k] for option, k in picked)),
+        lost=_lost(within, chosen),
     )
+
+
+def _allocated(
+    options: Sequence[guided.Options],
+    rest_us: float,
+    target_ms: float,
+    predicted_ms: Callable[[Sequence[int]], float],
+    least: np.ndarray,
+) -> np.ndarray:
+    """Returns each layer's option so that the network meets the target.
+
+    A network takes longer than its layers' shares by a factor that depends on all of them. So layers are
+    given the time that is left by the factor of the allocation before, until it meets the target and no
+    longer changes.
+
+    Args:
+        least: the fastest options, which meet it.
+    """
+    best, chosen = least, least
+    for _ in range(_ALLOCATIONS):
+        shares_us = rest_us + sum(float(one.us[k]) for one, k in zip(options, chosen, strict=True))
+        factor = 1e3 * predicted_ms(chosen) / shares_us
+        budget_us = target_ms * 1e3 * (1 + 1e-9) / factor - rest_us
+        if budget_us < sum(option.us.min() for option in options):
+            break
+        before, chosen = chosen, guided.allocate(options, budget_us=budget_us)
+        meets = predicted_ms(chosen) <= target_ms * (1 + 1e-9)
+        if meets and _lost(options, chosen) < _lost(options, best):
+            best = chosen
+        if (chosen == before).all():
+            break
+    return best
+
+
+def _lost(options: Sequence[guided.Options], chosen: Sequence[int]) -> float:
+    return float(sum(option.lost[k] for option, k in zip(options, chosen, strict=True)))
+
+
+def _pruned(layer: Layer, fraction: float, patterns: Mapping[str, Pattern]) -> Layer:
+    return sparse(layer, fraction, patterns[layer.name]) if fraction else layer.dense()
 
 
 def sparse(layer: Layer, fraction: float, pattern: Pattern) -> Layer:

@@ -86,7 +86,7 @@ def test_latencies_are_those_of_a_table(home, capsys):
     assert found["network"]["latency_ms"] == pytest.approx(float(model.predict(TINY.smallest, TINY)))
     assert found["device"] == {"name": "made-up", "kind": "measured", "layers": 132, "extrapolated": 0}
     assert "0 of 132 kinds of layers lie outside" in text
-    us = sum(layer["us"] for layer in found["network"]["layers"]) + model.correction.fixed_us
+    us = sum(layer["us"] for layer in found["network"]["layers"]) + model.fixed_us(TINY.smallest, TINY)
     assert us / 1e3 == pytest.approx(found["network"]["latency_ms"])
 
 
