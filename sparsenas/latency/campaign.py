@@ -2,10 +2,11 @@
 
 Every round visits all models, or as many as the device takes at once, in one random order: so a slow moment
 of the device hits many of them a little instead of one of them hard. Two reference kernels, one that computes
-and one that waits for memory, are visited every now and then: whatever else uses the device's cores or caches
-shows in them. A visit counts where both were about as fast as they are in quiet moments. What was hardly ever
-visited in one, or differs much from visit to visit, is measured again, and the visits of the batch that are
-most alike count. Each round is kept in a journal, so that an interrupted measurement goes on where it stopped.
+and one that waits for memory, are visited every now and then: whatever else uses the device's cores or
+caches shows in them. A visit counts where both were about as fast as they are in quiet moments. What was
+hardly ever visited in one, or differs much from visit to visit, is measured again, and the visits of the
+batch that are most alike count. Each round is kept in a journal, so that an interrupted measurement goes on
+where it stopped.
 """
 
 import math

@@ -21,8 +21,8 @@ SUMS = ("us", "weight_bytes", "activation_bytes")
 
 # Steps of the grid in an octave.
 _STEPS = 2
-# How far an octave of each sum is, and of weights read in a microsecond. Errors of networks left out of the fit
-# on a Zen 5 core chose it.
+# How far an octave of each sum is, and of weights read in a microsecond: by the errors of networks left out
+# of the fit on a Zen 5 core.
 _OCTAVE = 0.7
 _RATE = 1.0
 # What is added to bytes before their logarithm, in level 2 caches: networks far smaller than one are alike.

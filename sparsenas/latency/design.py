@@ -27,6 +27,8 @@ _SHARES = {
 # Layers with more weights than this take longer to make than to measure.
 _MOST_WEIGHTS = 2_400_000
 _REPEATS = 3
+# Of so many times as many random networks, those to learn from are chosen: half of them far from all others.
+_CANDIDATES = 3
 # Random layers come from so many networks for each hundred of them.
 _POOL_NETWORKS = 8
 
@@ -165,7 +167,7 @@ def _design(
         name=f"{name}, seed {seed}",
         layers=layers,
         held_out_layers=tuple(unseen[:held_out]),
-        networks=_random_networks(spaces, networks, fit),
+        networks=_spread_out(_random_networks(spaces, _CANDIDATES * networks, fit), networks),
         held_out_networks=_random_networks(spaces, held_out_networks, test),
         threads=tuple(threads),
         rounds=rounds,
@@ -187,6 +189,30 @@ def _random_networks(
     return tuple(
         NamedNetwork(name=f"{turns[i % len(turns)]} {i}", layers=drawn[turns[i % len(turns)]](rng))
         for i in range(count)
+    )
+
+
+def _spread_out(candidates: tuple[NamedNetwork, ...], count: int) -> tuple[NamedNetwork, ...]:
+    """Returns the first half of so many networks, and then whichever is farthest from all that are chosen.
+
+    Far in work, weights and activations: what lies between measured networks is interpolated, what lies
+    beyond is a guess (farthest-point design; Gonzalez, 1985, https://doi.org/10.1016/0304-3975(85)90224-5).
+    """
+    places = np.log2([_sums(network.layers) for network in candidates])
+    chosen = list(range(count // 2))
+    distance = np.linalg.norm(places[:, None] - places[None, chosen], axis=-1).min(1, initial=np.inf)
+    while len(chosen) < count:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(places - places[chosen[-1]], axis=-1))
+    return tuple(candidates[i] for i in chosen)
+
+
+def _sums(layers: Network) -> tuple[int, int, int]:
+    """Returns multiply-accumulates without zeros, weights that are no zeros, and outputs of a network."""
+    return (
+        sum(layer.macs for layer in layers),
+        sum(layer.nonzeros for layer in layers),
+        sum(layer.c_out * layer.out_height * layer.out_width for layer in layers),
     )
 
 

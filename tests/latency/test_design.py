@@ -1,5 +1,6 @@
 import collections
 
+import numpy as np
 import pytest
 
 from sparsenas.cli.lookup import find_space
@@ -43,6 +44,17 @@ def test_nothing_is_measured_twice_or_learnt_from_and_tested_with(design):
     assert not set(design.layers) & set(design.held_out_layers)
     fit = {tuple(map(bare, network.layers)) for network in design.networks}
     assert not fit & {tuple(map(bare, network.layers)) for network in design.held_out_networks}
+
+
+def test_networks_to_learn_from_reach_as_far_as_those_to_test_with(design):
+    def sizes(networks):
+        return np.array(
+            [(sum(x.macs for x in n.layers), sum(x.nonzeros for x in n.layers)) for n in networks]
+        )
+
+    learnt, tested = sizes(design.networks), sizes(design.held_out_networks)
+    assert (learnt.min(0) <= tested.min(0) * 1.5).all()
+    assert (learnt.max(0) * 1.5 >= tested.max(0)).all()
 
 
 def test_fifty_networks_of_many_families_are_held_out(design):
