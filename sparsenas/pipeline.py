@@ -33,7 +33,7 @@ from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.run import Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary, write_summary
-from sparsenas.reward import Reward, mnasnet, tunas
+from sparsenas.reward import Reward, mnasnet, of_metrics, tunas
 from sparsenas.search import search
 from sparsenas.space import Arch, Layer, Space
 from sparsenas.strategies.base import Strategy
@@ -243,7 +243,7 @@ def choose_target(settings: SearchSettings, space: Space, table: LatencyModel, l
 
 def choose_reward(settings: SearchSettings, target_ms: float) -> Reward:
     """Returns the reward that the settings name."""
-    return {"tunas": tunas, "mnasnet": mnasnet}[settings.reward](target_ms)
+    return of_metrics({"tunas": tunas, "mnasnet": mnasnet}[settings.reward](target_ms))
 
 
 def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:

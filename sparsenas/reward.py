@@ -1,12 +1,20 @@
 """Accuracy and latency as one number; the only place that trades them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-Reward = Callable[[float, float], float]
+Formula = Callable[[float, float], float]
 """`(accuracy, latency_ms) -> reward`, larger is better."""
 
+Reward = Callable[[Mapping[str, float]], float]
+"""`(metrics) -> reward`, larger is better."""
 
-def mnasnet(target_ms: float, *, below: float = -0.07, above: float = -0.07) -> Reward:
+
+def of_metrics(formula: Formula) -> Reward:
+    """Returns a formula over the metrics `accuracy` and `latency_ms` of a trial."""
+    return lambda metrics: formula(metrics["accuracy"], metrics["latency_ms"])
+
+
+def mnasnet(target_ms: float, *, below: float = -0.07, above: float = -0.07) -> Formula:
     """Accuracy times a power of the latency ratio (Tan et al., 2019, https://arxiv.org/abs/1807.11626).
 
         accuracy * (latency / target) ** w,    w = below if latency <= target else above
@@ -25,7 +33,7 @@ def mnasnet(target_ms: float, *, below: float = -0.07, above: float = -0.07) -> 
     return reward
 
 
-def tunas(target_ms: float, *, beta: float = -0.10) -> Reward:
+def tunas(target_ms: float, *, beta: float = -0.10) -> Formula:
     """Accuracy less a penalty on both sides (Bender et al., 2020, https://arxiv.org/abs/2008.06120).
 
         accuracy + beta * |latency / target - 1|

@@ -6,7 +6,7 @@ import numpy as np
 
 from sparsenas.reward import Reward
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.base import State, Strategy
+from sparsenas.strategies.base import Result, State, Strategy
 from sparsenas.trials import Trial, TrialLog
 
 # A strategy that keeps proposing what is known already is asked this often before its answer is taken.
@@ -51,7 +51,7 @@ def search(
         for trial in group:
             arch = space.parse(trial.arch)
             known[arch] = trial.metrics
-            state = strategy.tell(state, arch, reward(trial.metrics["accuracy"], trial.metrics["latency_ms"]))
+            state = strategy.tell(state, arch, Result(reward(trial.metrics), trial.metrics))
         return state
 
     state = strategy.init()
@@ -61,7 +61,7 @@ def search(
         group, pending = pending[:batch], pending[batch:]
         if not group:
             count = min(batch, trials - len(done))
-            archs = [_ask(strategy, state, known, seed, len(done) + i) for i in range(count)]
+            archs = _propose(strategy, state, known, seed, range(len(done), len(done) + count))
             numbers = log.propose([space.text(arch) for arch in archs])
             group = [Trial(n, space.text(a), None) for n, a in zip(numbers, archs, strict=True)]
         group = complete(group)
@@ -70,13 +70,18 @@ def search(
         yield done
 
 
-def _ask(strategy: Strategy, state: State, known: dict, seed: int, number: int) -> Arch:
-    rng = np.random.default_rng((seed, number))
-    for _ in range(_RETRIES):
-        arch = strategy.ask(state, rng)
-        if arch not in known:
-            break
-    return arch
+def _propose(strategy: Strategy, state: State, known: dict, seed: int, numbers: range) -> list[Arch]:
+    """Asks for the architectures of some numbers, each knowing that those before it are under way."""
+    archs: list[Arch] = []
+    for number in numbers:
+        rng = np.random.default_rng((seed, number))
+        for _ in range(_RETRIES):
+            arch = strategy.ask(state, rng)
+            if arch not in known and arch not in archs:
+                break
+        archs.append(arch)
+        state = strategy.expect(state, arch)
+    return archs
 
 
 def pareto(trials: Sequence[Trial]) -> list[Trial]:

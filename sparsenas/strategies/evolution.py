@@ -3,7 +3,7 @@
 import numpy as np
 
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.base import Strategy
+from sparsenas.strategies.base import Result, Strategy
 
 Population = tuple[tuple[Arch, float], ...]
 
@@ -28,7 +28,7 @@ def regularized_evolution(space: Space, *, population: int = 64, tournament: int
         parent, _ = max((state[i] for i in picks), key=lambda member: member[1])
         return space.mutate(parent, rng)
 
-    def tell(state: Population, arch: Arch, reward: float) -> Population:
-        return (*state, (arch, reward))[-population:]
+    def tell(state: Population, arch: Arch, result: Result) -> Population:
+        return (*state, (arch, result.reward))[-population:]
 
     return Strategy(init, ask, tell)

@@ -3,6 +3,7 @@ import pytest
 
 from sparsenas.cli.lookup import find_space
 from sparsenas.pipeline import STRATEGIES
+from sparsenas.strategies.base import Result
 from sparsenas.strategies.evolution import regularized_evolution
 
 SPACE = find_space("tiny")
@@ -17,7 +18,7 @@ def play(strategy, trials):
     state, told = strategy.init(), []
     for number in range(trials):
         arch = strategy.ask(state, np.random.default_rng((0, number)))
-        state = strategy.tell(state, arch, score(arch))
+        state = strategy.tell(state, arch, Result(score(arch), {}))
         told.append(arch)
     return told
 
@@ -37,7 +38,7 @@ def test_evolution_forgets_its_oldest_member():
     strategy = regularized_evolution(SPACE, population=4, tournament=2)
     state = strategy.init()
     for number in range(5):
-        state = strategy.tell(state, SPACE.largest, number)
+        state = strategy.tell(state, SPACE.largest, Result(number, {}))
     assert [reward for _, reward in state] == [1, 2, 3, 4]
 
 
@@ -47,7 +48,7 @@ def test_evolution_mutates_the_winner_of_a_full_tournament():
     members = [SPACE.smallest, SPACE.largest, SPACE.sample(rng)]
     state = strategy.init()
     for arch, reward in zip(members, (0.1, 0.9, 0.2), strict=True):
-        state = strategy.tell(state, arch, reward)
+        state = strategy.tell(state, arch, Result(reward, {}))
     child = strategy.ask(state, rng)
     used = set(SPACE.used_choices(child)) & set(SPACE.used_choices(SPACE.largest))
     assert sum(child[i] != SPACE.largest[i] for i in used) == 1
