@@ -1,5 +1,8 @@
 """Training: the supernet, and single networks with pruning."""
 
+from sparsenas.train.candidate import CandidateSettings as CandidateSettings
+from sparsenas.train.candidate import candidate_accuracy as candidate_accuracy
+from sparsenas.train.candidate import train_candidate as train_candidate
 from sparsenas.train.evaluate import Evaluator as Evaluator
 from sparsenas.train.evaluate import calibrated as calibrated
 from sparsenas.train.evaluate import calibration_images as calibration_images
