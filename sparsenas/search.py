@@ -10,7 +10,7 @@ from sparsenas.strategies.base import Result, State, Strategy
 from sparsenas.trials import Trial, TrialLog
 
 # A strategy that keeps proposing what is known already is asked this often before its answer is taken.
-_RETRIES = 20
+RETRIES = 20
 
 
 def search(
@@ -55,8 +55,13 @@ def search(
         return state
 
     state = strategy.init()
-    done: list[Trial] = []
-    pending = list(log)
+    rows = list(log)
+    # What an earlier start finished is told at once, and nobody is called for it.
+    finished = next((i for i, trial in enumerate(rows) if trial.metrics is None), len(rows)) // batch * batch
+    state = tell(state, rows[:finished])
+    done, pending = rows[:finished], rows[finished:]
+    if done:
+        yield done
     while pending or len(done) < trials:
         group, pending = pending[:batch], pending[batch:]
         if not group:
@@ -66,7 +71,7 @@ def search(
             group = [Trial(n, space.text(a), None) for n, a in zip(numbers, archs, strict=True)]
         group = complete(group)
         state = tell(state, group)
-        done = done + group
+        done.extend(group)
         yield done
 
 
@@ -75,7 +80,7 @@ def _propose(strategy: Strategy, state: State, known: dict, seed: int, numbers: 
     archs: list[Arch] = []
     for number in numbers:
         rng = np.random.default_rng((seed, number))
-        for _ in range(_RETRIES):
+        for _ in range(RETRIES):
             arch = strategy.ask(state, rng)
             if arch not in known and arch not in archs:
                 break

@@ -69,9 +69,14 @@ class Pool:
         log: TrialLog,
         run: Path,
         settings: ClusterSettings,
+        environment: dict[str, str] | None = None,
         seconds_to_begin: float = 120.0,
     ) -> None:
         """Puts the context where all workers read it, and makes sure that they have this version of the package.
+
+        Args:
+            environment: variables of workers; those that Ray was started with where left out.
+            seconds_to_begin: after which an attempt that nothing was heard of is given to somebody else.
 
         Raises:
             UserError: where a node has another one.
@@ -83,8 +88,9 @@ class Pool:
         self._seconds_to_begin = seconds_to_begin
         self._check_versions()
         self._context = ray.put(context)
-        self._evaluate = ray.put(evaluate)
-        self._task = ray.remote(max_retries=0, num_returns="streaming")(work.attempt)
+        self._evaluate = evaluate
+        how = {} if environment is None else {"runtime_env": {"env_vars": environment}}
+        self._task = ray.remote(max_retries=0, num_returns="streaming", max_calls=0, **how)(work.attempt)
         self._queue: deque[Job] = deque()
         self._running: dict[Any, _Running] = {}
         self._suspects: set[str] = set()
