@@ -118,7 +118,9 @@ def train_grid(
     for seed in range(settings.seeds):
         for i, chunk in enumerate(chunks):
             report(
-                (seed * len(chunks) + i) * _CHUNK, settings.seeds * len(archs), f"seed {seed + 1} of {settings.seeds}"
+                (seed * len(chunks) + i) * _CHUNK,
+                settings.seeds * len(archs),
+                f"seed {seed + 1} of {settings.seeds}",
             )
             path = folder / f"seed-{seed}-{i}.json"
             if not path.exists():

@@ -116,9 +116,7 @@ def write_beliefs(beliefs: Beliefs, path: Path) -> None:
     """Writes beliefs as plain text."""
     choices = [
         {"name": name, "options": list(options), "probabilities": np.round(found, 5).tolist()}
-        for name, options, found in zip(
-            beliefs.choices, beliefs.options, beliefs.probabilities, strict=True
-        )
+        for name, options, found in zip(beliefs.choices, beliefs.options, beliefs.probabilities, strict=True)
     ]
     files.write(path, json.dumps({"steps": list(beliefs.steps), "choices": choices}) + "\n")
 

@@ -34,9 +34,7 @@ def proxyless() -> Differentiable:
         value, by_gates = jax.value_and_grad(loss)(gates)
         return value, tuple(map(by_logits, pairs, by_gates))
 
-    return Differentiable(
-        draw, gradient, settled, hard=True, betas=(0.0, 0.999), multiplier=_MULTIPLIER
-    )
+    return Differentiable(draw, gradient, settled, hard=True, betas=(0.0, 0.999), multiplier=_MULTIPLIER)
 
 
 def sampled(logits: Logits, key: jax.Array) -> Logits:
