@@ -51,8 +51,8 @@ class Passed(NamedTuple):
 Passes = Callable[[Variables, jax.Array, Choices, Callable[[jax.Array], jax.Array]], Passed]
 """`(variables, x, choices, loss_of) -> passed`; x is float32 [N, H, W, C], `loss_of(outputs)` a scalar."""
 
-# Of the running mean and variance of normalisation: what one batch moves them.
-_STATS_RATE = 0.1
+STATS_RATE = 0.1
+"""Of the running mean and variance of normalisation: what one batch moves them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,13 @@ def run(
             moved, losses, correct = steps_of(
                 state, variables.arch, variables.ranks, fixed, *next(drawn), np.int32(steps)
             )
-            _check_losses(np.asarray(losses)[:steps], done, settings, keeper)
+            check_losses(
+                np.asarray(losses)[:steps],
+                done,
+                rate=_learning_rate(settings),
+                highest=settings.learning_rate,
+                keeper=keeper,
+            )
             changed = between(variables._replace(params=moved.params, stats=moved.stats))
             # At once, so that what is kept after Ctrl-C belongs together.
             done, state, variables = done + steps, moved, changed
@@ -264,7 +270,7 @@ def compiled_steps(
             passed, right = learn(used, fixed, batch, options)
             updates, moments = optimizer.update(passed.gradients, state.optimizer, state.params)
             params = optax.apply_updates(state.params, updates)
-            stats = optax.incremental_update(passed.stats, state.stats, _STATS_RATE)
+            stats = optax.incremental_update(passed.stats, state.stats, STATS_RATE)
             average = state.average
             if settings.ema:
                 average = averaged(average, (params, stats), state.step, decay=settings.ema)
@@ -312,16 +318,23 @@ def _kept(state: _State, variables: Variables) -> PyTree:
     return {"state": state, "arch": variables.arch, "ranks": variables.ranks}
 
 
-def _check_losses(losses: np.ndarray, done: int, settings: LoopSettings, keeper: Keeper | None) -> None:
+def check_losses(
+    losses: np.ndarray, done: int, *, rate: optax.Schedule, highest: float, keeper: Keeper | None
+) -> None:
+    """Raises `UserError` where training has diverged.
+
+    Args:
+        losses: of the steps after the first `done` ones.
+        rate: the learning rate of a step; `highest` of all.
+    """
     if np.isfinite(losses).all():
         return
     step = done + int(np.argmin(np.isfinite(losses)))
-    rate = float(_learning_rate(settings)(step))
     last = keeper.last if keeper is not None else None
     kept = "" if last is None else f" The last good state, after {last} steps, is in {str(keeper.folder)!r}."
     raise UserError(
-        f"Training diverged: the loss of step {step} is not finite, at learning rate {rate:.3g}; "
-        f"try a lower `learning_rate` than {settings.learning_rate:g}, or `clip`.{kept}"
+        f"Training diverged: the loss of step {step} is not finite, at learning rate "
+        f"{float(rate(step)):.3g}; try a lower `learning_rate` than {highest:g}, or `clip`.{kept}"
     )
 
 
