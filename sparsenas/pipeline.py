@@ -4,8 +4,10 @@ A run is a folder. Every stage leaves its result there, so that a run that was s
 config.json, trials.sqlite, checkpoints/, candidates/, best/, summary.json, report.html.
 """
 
+import contextlib
 import dataclasses
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,31 +18,37 @@ from typing import Literal
 import numpy as np
 
 from sparsenas import __version__, candidates, checkpoint, files, native, train
-from sparsenas.candidates import Candidate, Trained
+from sparsenas.candidates import Candidate, Context, Trained
+from sparsenas.cluster.crew import Crew
+from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.data import Data, load
 from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network, random_network
 from sparsenas.export.snas import to_bytes
 from sparsenas.latency.devices import ready_device
-from sparsenas.latency.library import LOCAL, cache_folder
+from sparsenas.latency.library import LOCAL
 from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
+from sparsenas.latency.table import load as load_table
+from sparsenas.latency.table import save as save_table
 from sparsenas.latency.tabulate import Tabulated
 from sparsenas.nn.pure import Variables
-from sparsenas.progress import Progress, Silent, Update
+from sparsenas.progress import Progress, Silent, Update, Watch
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.run import Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary, write_summary
 from sparsenas.reward import Reward, mnasnet, of_metrics, tunas
 from sparsenas.search import search
+from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.space import Arch, Layer, Space
 from sparsenas.strategies.base import Strategy
 from sparsenas.strategies.evolution import regularized_evolution
 from sparsenas.strategies.random import random
+from sparsenas.strategies.halving import Schedule
 from sparsenas.supernet import supernet
-from sparsenas.train import NetworkSettings, SupernetSettings
+from sparsenas.train import CandidateSettings, NetworkSettings, SupernetSettings
 from sparsenas.trials import Trial, TrialLog
 
 STRATEGIES: dict[str, Callable[[Space], Strategy]] = {
@@ -63,8 +71,13 @@ class SearchSettings:
         reward: how accuracy and latency become one number.
         target_ms: latency to search for; half of what the largest network takes without zeros if left out.
         margin: share of the target that is kept free for the prediction's error when finalists are chosen.
-        trials: architectures to evaluate with the supernet.
-        batch: architectures that are proposed and evaluated together.
+        evaluate: how architectures are scored: with the weights of a `supernet`, or each by training it alone
+            (`train`), many at once.
+        trials: architectures to evaluate.
+        batch: architectures that are proposed and evaluated together with a supernet.
+        ahead: architectures that are proposed before the result of the first of them is known, where each is
+            trained: as many are worked on at once at most. What is found depends on it, and not on how many
+            workers there are; twice as many as workers keep all of them busy.
         finalists: architectures that are trained from scratch.
         seed: of everything that is random.
     """
@@ -78,16 +91,19 @@ class SearchSettings:
     reward: Literal["tunas", "mnasnet"] = "tunas"
     target_ms: float | None = None
     margin: float = 0.04
+    evaluate: Literal["supernet", "train"] = "supernet"
     trials: int = 192
     batch: int = 8
+    ahead: int = 16
     finalists: int = 3
     seed: int = 0
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
+    candidate: CandidateSettings = field(default_factory=CandidateSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
 
     def __post_init__(self) -> None:
-        for name in ("trials", "batch", "finalists"):
+        for name in ("trials", "batch", "ahead", "finalists"):
             if getattr(self, name) < 1:
                 raise UserError(f"`{name}` must be at least 1, found {getattr(self, name)}.")
         if self.target_ms is not None and not self.target_ms > 0:
@@ -113,7 +129,8 @@ def run(
     space: Space,
     folder: Path,
     *,
-    workers: int,
+    workers: int | Literal["auto"] = "auto",
+    cluster: ClusterSettings | None = None,
     command: str = "",
     progress: Progress | None = None,
 ) -> Summary:
@@ -122,7 +139,8 @@ def run(
     Args:
         space: what `settings.space` names.
         folder: made by `open_run`; what an earlier start left there is not done again.
-        workers: candidates trained at once, on a local Ray; 0 trains them in this process.
+        workers: networks trained at once; 0 trains them in this process, without Ray.
+        cluster: where, and what each may take; its `workers` do not count.
     """
     progress = progress or Silent()
     started = time.perf_counter()
@@ -131,18 +149,38 @@ def run(
         update(1, 1, _counts(data))
     space = space.with_classes(len(data.classes))
     with progress.stage(f"Latency table of device {settings.device}") as update:
-        table = ready_device(settings.device, space, report=lambda done, total: update(done, total, ""))
+        table = _table(settings, space, folder, update)
         update(1, 1, f"{len(table.table.layers)} layers, {table.machine['isa']}")
     latency = table.tabulate(space)
     target_ms = choose_target(settings, space, table, latency)
 
-    log = TrialLog(folder / "trials.sqlite")
-    with candidates.workers(workers, compilation_cache=cache_folder() / "compiled") as count:
-        with progress.stage("Train the supernet") as update:
-            variables = _supernet(settings, space, data, folder, update)
-        with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-            trials = _search(settings, space, data, variables, latency, target_ms, log, update)
-        log.close()
+    cluster = dataclasses.replace(cluster or ClusterSettings(), workers=workers)
+    context = Context(
+        space=space,
+        training=data.train,
+        validation=data.validation,
+        candidate=settings.candidate,
+        network=settings.network,
+        supernet=settings.supernet,
+        seed=settings.seed,
+        run=folder,
+    )
+    digest = context.digest()
+    with (
+        contextlib.closing(TrialLog(folder / "trials.sqlite")) as log,
+        candidates.crew(context, log=log, settings=cluster) as crew,
+    ):
+        if log.notice:
+            with progress.stage("Repair the log of trials") as update:
+                update(1, 1, log.notice)
+        if settings.evaluate == "train":
+            with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
+                trials = _search_by_training(settings, context, latency, target_ms, log, crew, digest, watch)
+        else:
+            with progress.stage("Train the supernet") as update:
+                variables = _supernet(settings, context, folder, log, cluster, digest, update)
+            with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
+                trials = _search(settings, space, data, variables, latency, target_ms, log, update)
         search_seconds = time.perf_counter() - started
         chosen = choose_finalists(
             trials, target_ms=target_ms * (1 - settings.margin), count=settings.finalists
@@ -151,7 +189,7 @@ def run(
             jobs = [Candidate(arch=space.parse(trial.arch)) for trial in chosen]
 
             def train_all(jobs: Sequence[Candidate]) -> dict[Candidate, Trained]:
-                return _candidates(settings, space, data, jobs, folder, count, update)
+                return _candidates(context, crew, jobs, folder, digest, update)
 
             trained = train_all(jobs[:-1])
             # The twin of the best so far trains beside the last one; another winner's comes after.
@@ -189,7 +227,8 @@ def run(
 def open_run(folder: Path, settings: SearchSettings) -> None:
     """Makes a run's folder; raises `UserError` where it exists."""
     try:
-        folder.mkdir(parents=True)
+        # An empty one is of a start that was killed at once.
+        folder.mkdir(parents=True, exist_ok=folder.is_dir() and not any(folder.iterdir()))
     except FileExistsError:
         raise UserError(
             f"The run folder {str(folder)!r} exists; give another name with --out, or go on with it: "
@@ -215,6 +254,7 @@ def load_settings(folder: Path) -> SearchSettings:
             **{
                 **fields,
                 "supernet": SupernetSettings(**fields["supernet"]),
+                "candidate": CandidateSettings(**fields.get("candidate", {})),
                 "network": NetworkSettings(**fields["network"]),
                 "measure": MeasureSettings(**fields["measure"]),
             }
@@ -310,21 +350,86 @@ def versions() -> dict[str, str]:
     }
 
 
-def _supernet(settings: SearchSettings, space: Space, data: Data, folder: Path, update: Update) -> Variables:
-    net = supernet(space)
+def _table(settings: SearchSettings, space: Space, folder: Path, update: Update) -> LatencyModel:
+    """Returns the run's latency table: as it was at the first start, also where that was another machine."""
+    path = folder / "latency.json"
+    if not path.exists():
+        found = ready_device(settings.device, space, report=lambda done, total: update(done, total, ""))
+        save_table(found.table, path)
+    return LatencyModel.from_table(load_table(path))
+
+
+def _supernet(
+    settings: SearchSettings,
+    context: Context,
+    folder: Path,
+    log: TrialLog,
+    cluster: ClusterSettings,
+    digest: str,
+    update: Update,
+) -> Variables:
+    space = context.space
     path = folder / "checkpoints" / "supernet.safetensors"
     if path.exists():
         arrays, about = checkpoint.load(path)
         if about.get("space") != space.fingerprint():
             raise UserError(f"{path} is of another space than {space.name!r}; remove it to train it again.")
         return checkpoint.from_arrays(
-            net.init(np.random.default_rng(settings.seed)), arrays, source=str(path)
+            supernet(space).init(np.random.default_rng(settings.seed)), arrays, source=str(path)
         )
-    variables = train.train_supernet(
-        net, space, data.train, settings.supernet, seed=settings.seed, report=_losses(update)
-    )
+    if cluster.resources_for_supernet is None or cluster.workers == 0:
+        variables = candidates.train_supernet(context, data=digest, report=_losses(update))
+    else:
+        with candidates.crew_for_supernet(context, log=log, settings=cluster) as crew:
+            for variables in candidates.train_supernet_there(context, crew, data=digest):
+                where = ", ".join(crew.status().running) or "waiting for a node"
+                update(0, settings.supernet.steps, where)
     checkpoint.save(path, checkpoint.to_arrays(variables), about={"space": space.fingerprint()})
+    # What it was trained from is not needed any more, and as large as all of the rest.
+    shutil.rmtree(folder / "checkpoints" / "supernet", ignore_errors=True)
     return variables
+
+
+def _search_by_training(
+    settings: SearchSettings,
+    context: Context,
+    latency: Tabulated,
+    target_ms: float,
+    log: TrialLog,
+    crew: Crew,
+    digest: str,
+    watch: Watch,
+) -> list[Trial]:
+    space, rungs = context.space, settings.candidate.steps_of_rungs
+    trials: list[Trial] = []
+    shown = 0.0
+    for trials in search_ahead(
+        space,
+        STRATEGIES[settings.strategy](space),
+        choose_reward(settings, target_ms),
+        crew,
+        lambda arch: candidates.candidate_spec(context, arch, data=digest),
+        log,
+        trials=settings.trials,
+        ahead=settings.ahead,
+        seed=settings.seed,
+        plan=Schedule(rungs, settings.candidate.reduction) if len(rungs) > 1 else None,
+        beside=lambda arch: {"latency_ms": float(latency([arch])[0])},
+    ):
+        # To look at all of them whenever one finishes would take longer than the search.
+        if time.monotonic() - shown < 1 and len(trials) > settings.ahead:
+            continue
+        shown = time.monotonic()
+        known = [t.metrics for t in trials if t.metrics is not None]
+        within = [metrics["accuracy"] for metrics in known if metrics["latency_ms"] <= target_ms]
+        note = f"best within target {max(within):.1%}" if within else "none within target yet"
+        finished = sum(trial.state != "open" for trial in trials)
+        watch(finished, settings.trials, note, crew.status())
+    found = highest_rungs(trials)
+    if not found:
+        first = next(trial.error for trial in trials)
+        raise UserError(f"All of {len(trials)} candidates were given up; the first: {first}.")
+    return found
 
 
 def _search(
@@ -370,15 +475,15 @@ def _search(
 
 
 def _candidates(
-    settings: SearchSettings,
-    space: Space,
-    data: Data,
+    context: Context,
+    crew: Crew,
     jobs: Sequence[Candidate],
     folder: Path,
-    workers: int,
+    digest: str,
     update: Update,
 ) -> dict[Candidate, Trained]:
     """Trains candidates that have no result in the folder yet."""
+    space = context.space
     done: dict[Candidate, Trained] = {}
     for job in jobs:
         path = folder / "candidates" / f"{job.name(space)}.safetensors"
@@ -387,9 +492,7 @@ def _candidates(
             done[job] = Trained(candidate=job, arrays=arrays, accuracy=float(about["accuracy"]))
     update(len(done), len(jobs), "")
     missing = [job for job in dict.fromkeys(jobs) if job not in done]
-    for one in candidates.train_candidates(
-        space, missing, data.train, data.validation, settings.network, seed=settings.seed, workers=workers
-    ):
+    for one in candidates.train_candidates(context, crew, missing, data=digest):
         path = folder / "candidates" / f"{one.candidate.name(space)}.safetensors"
         checkpoint.save(path, one.arrays, about={"accuracy": repr(one.accuracy)})
         done[one.candidate] = one

@@ -12,6 +12,7 @@ from sparsenas.cluster.fate import DONE, ERROR, HERE, LOST, MEMORY, REFUSED, fat
 from sparsenas.cluster.points import reach
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.errors import UserError
+from sparsenas.progress import Status
 from sparsenas.trials import TrialLog
 
 
@@ -40,25 +41,6 @@ class Finished:
     metrics: dict[str, float] | None
     error: str | None
     arrays: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """How work goes.
-
-    Attributes:
-        running, done: candidates by node, of this start.
-        suspects: nodes that let a deadline pass and were not heard of since.
-        per_minute: candidates that finished, over the last while.
-    """
-
-    queued: int
-    running: Mapping[str, int]
-    done: Mapping[str, int]
-    failed: int
-    repeated: int
-    suspects: Sequence[str]
-    per_minute: float
 
 
 class Crew(Protocol):
@@ -161,8 +143,14 @@ class Ledger:
         return spool.load_weights(self.run, job.candidate, job.start)
 
     def status(
-        self, *, queued: int = 0, running: Mapping[str, int] | None = None, suspects: Sequence[str] = ()
+        self,
+        *,
+        queued: int,
+        running: Mapping[str, int] | None = None,
+        suspects: Sequence[str] = (),
+        notices: Sequence[str] = (),
     ) -> Status:
+        """Says how it goes."""
         span = max(time.monotonic() - self.times[0], 1e-9)
         return Status(
             queued=queued,
@@ -171,6 +159,7 @@ class Ledger:
             failed=self.failed,
             repeated=self.repeated,
             suspects=suspects,
+            notices=notices,
             per_minute=60 * (len(self.times) - 1) / span,
         )
 

@@ -2,7 +2,7 @@
 
 from ray.util.metrics import Counter, Gauge
 
-from sparsenas.cluster.crew import Status
+from sparsenas.progress import Status
 
 
 class Metrics:

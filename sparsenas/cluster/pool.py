@@ -17,13 +17,14 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sparsenas.cluster import spool, work
-from sparsenas.cluster.crew import Finished, Job, Ledger, Status
+from sparsenas.cluster.crew import Finished, Job, Ledger
 from sparsenas.cluster.fate import CRASHED, ERROR, LOST, MEMORY, OVERDUE
 from sparsenas.cluster.join import Joined
 from sparsenas.cluster.metrics import Metrics
 from sparsenas.cluster.points import reach
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.errors import UserError
+from sparsenas.progress import Status
 from sparsenas.trials import TrialLog
 
 _SECONDS_OF_A_LOOK = 1.0
@@ -54,11 +55,7 @@ class _Running:
 
 
 class Pool:
-    """A crew of Ray's workers.
-
-    Attributes:
-        notices: what a person should know, not yet shown.
-    """
+    """A crew of Ray's workers."""
 
     def __init__(
         self,
@@ -81,7 +78,7 @@ class Pool:
         Raises:
             UserError: where a node has another one.
         """
-        self.notices: list[str] = []
+        self._notices: list[str] = []
         self._joined, self._settings = joined, settings
         self._ledger = Ledger(log, run, settings)
         self._version, self._identity = work.version(), spool.identify(run)
@@ -93,10 +90,10 @@ class Pool:
         self._task = ray.remote(max_retries=0, num_returns="streaming", max_calls=0, **how)(work.attempt)
         self._queue: deque[Job] = deque()
         self._running: dict[Any, _Running] = {}
-        self._suspects: set[str] = set()
+        self._suspects: dict[str, str] = {}
         self._refused: set[str] = set()
         self._longest = 0.0
-        self._room, self._counted = 0, 0.0
+        self._room, self._counted, self._exported = 0, 0.0, 0.0
         self._metrics = Metrics()
 
     def submit(self, job: Job) -> None:
@@ -120,16 +117,24 @@ class Pool:
             if one is not None:
                 found.append(one)
         self._pass_deadlines()
-        self._metrics.update(self.status())
+        self._export()
         return found
 
     def status(self) -> Status:
         active = [one for one in self._running.values() if not one.is_late]
+        notices, self._notices = self._notices, []
         return self._ledger.status(
             queued=len(self._queue),
             running=Counter(one.host or "starting" for one in active),
-            suspects=sorted(self._suspects),
+            suspects=sorted(self._suspects.values()),
+            notices=notices,
         )
+
+    def _export(self) -> None:
+        if time.monotonic() - self._exported > _SECONDS_BETWEEN_COUNTS:
+            active = Counter(one.host or "starting" for one in self._running.values() if not one.is_late)
+            self._metrics.update(self._ledger.status(queued=len(self._queue), running=active))
+            self._exported = time.monotonic()
 
     def _pump(self) -> list[Finished]:
         """Gives Ray as much as there is room for; returns what needs no work."""
@@ -155,7 +160,7 @@ class Pool:
                 version=self._version,
             )
             options = self._joined.resources.options()
-            if avoided := self._suspects | self._refused:
+            if avoided := self._suspects.keys() | self._refused:
                 options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(avoided))})"}
             try:
                 stream = self._task.options(**options).remote(
@@ -180,7 +185,7 @@ class Pool:
             self._room = sum(
                 int(min(node["Resources"].get(name, 0) / amount for name, amount in needed.items()) + 1e-9)
                 for node in ray.nodes()
-                if node["Alive"] and node["NodeID"] not in self._suspects | self._refused
+                if node["Alive"] and node["NodeID"] not in self._suspects.keys() | self._refused
             )
             self._counted = time.monotonic()
         return self._room
@@ -197,7 +202,7 @@ class Pool:
             return self._ended(stream, one, LOST)
         except ray.exceptions.RayError as error:
             return self._ended(stream, one, self._outcome(error, one))
-        self._suspects.discard(said["node"] if one.node is None else one.node)
+        self._suspects.pop(said["node"] if one.node is None else one.node, None)
         if one.node is None:
             one.node, one.host, one.since = said["node"], said["host"], time.monotonic()
             return None
@@ -250,8 +255,8 @@ class Pool:
             self._ledger.end(one.job, one.number, node=one.host, outcome=outcome)
             self._metrics.ended(outcome)
             if one.node is not None:
-                self._suspects.add(one.node)
-                self.notices.append(
+                self._suspects[one.node] = one.host
+                self._notices.append(
                     f"An attempt on {one.host} passed its deadline of {limit:.0f} s; the candidate is given to "
                     "another node."
                 )
@@ -271,7 +276,7 @@ class Pool:
 
     def _refuse(self, one: _Running, differing: str) -> None:
         self._refused.add(one.node)
-        self.notices.append(f"Node {one.host} gets no work: it has {differing}.")
+        self._notices.append(f"Node {one.host} gets no work: it has {differing}.")
         if all(node["NodeID"] in self._refused for node in ray.nodes() if node["Alive"]):
             raise UserError(f"No node has this version of the package: {one.host} has {differing}.")
 
