@@ -1,7 +1,7 @@
 """What is done with single networks, by any crew: candidates of a search, finalists and the supernet itself.
 
-Only numpy crosses from driver to worker and back. A result depends on its own seed and on the one thread it is
-computed with, not on who works beside it.
+Only numpy crosses from driver to worker and back. A result depends on its own seed and on the one thread it
+is computed with, not on who works beside it.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from sparsenas.cluster import spool
 from sparsenas.cluster.crew import Alone, Crew, Job
 from sparsenas.cluster.join import Joined, environment_of_workers, joined
 from sparsenas.cluster.settings import ClusterSettings, parse_resources
-from sparsenas.cluster.work import Arrays, Worked
+from sparsenas.cluster.work import Arrays, Check, Worked
 from sparsenas.data import Split
 from sparsenas.errors import UserError
 from sparsenas.latency.library import cache_folder
@@ -141,15 +141,23 @@ def candidate_spec(context: Context, arch: Arch, *, data: str) -> dict[str, Any]
     }
 
 
-def evaluate(context: Context, spec: Mapping[str, Any], start: Arrays | None, parts: int) -> Worked:
+def evaluate(
+    context: Context, spec: Mapping[str, Any], start: Arrays | None, parts: int, check: Check
+) -> Worked:
     """Does what a spec asks for; see `sparsenas.cluster.work.Evaluate`."""
     match spec["kind"]:
         case "candidate":
-            return _evaluate_candidate(context, spec, start, parts)
+            return _evaluate_candidate(context, spec, start, parts, check)
         case "finalist":
             candidate = Candidate(arch=context.space.parse(spec["arch"]), dense=spec["dense"])
             fixed = candidate.space(context.space)
-            variables = train.train_network(fixed, context.training, context.network, seed=context.seed)
+            variables = train.train_network(
+                fixed,
+                context.training,
+                context.network,
+                seed=context.seed,
+                report=lambda done, total, metrics: check(),
+            )
             accuracy = train.accuracy(supernet(fixed), variables, context.validation)
             return Worked({"accuracy": accuracy}, checkpoint.to_arrays(variables))
         case "supernet":
@@ -159,7 +167,7 @@ def evaluate(context: Context, spec: Mapping[str, Any], start: Arrays | None, pa
 
 
 def _evaluate_candidate(
-    context: Context, spec: Mapping[str, Any], start: Arrays | None, parts: int
+    context: Context, spec: Mapping[str, Any], start: Arrays | None, parts: int, check: Check
 ) -> Worked:
     space, rung = context.space, spec["rung"]
     arch = space.parse(spec["arch"])
@@ -175,6 +183,7 @@ def _evaluate_candidate(
         rung=rung,
         start=start,
         parts=parts,
+        report=lambda done, total, metrics: check(),
     )
     accuracy = train.candidate_accuracy(
         space, arch, variables, context.validation, context.candidate, rung=rung
@@ -186,7 +195,7 @@ def _evaluate_candidate(
 def train_candidates(
     context: Context, crew: Crew, candidates: Sequence[Candidate], *, data: str
 ) -> Iterator[Trained]:
-    """Yields finalists as they finish training from scratch; what is trained already comes from the run's folder.
+    """Yields finalists as they finish training from scratch; what is trained already comes from the folder.
 
     Raises:
         UserError: where one was given up.
@@ -224,7 +233,13 @@ def train_supernet(context: Context, *, data: str, report: Report | None = None)
         about={"space": space.fingerprint(), "data": data, "settings": repr(context.supernet)},
     )
     return train.train_supernet(
-        supernet(space), space, context.training, context.supernet, seed=context.seed, report=report, keeper=keeper
+        supernet(space),
+        space,
+        context.training,
+        context.supernet,
+        seed=context.seed,
+        report=report,
+        keeper=keeper,
     )
 
 
@@ -250,4 +265,3 @@ def train_supernet_there(context: Context, crew: Crew, *, data: str) -> Iterator
     like = supernet(context.space).init(np.random.default_rng(context.seed))
     arrays = spool.load_weights(context.run, one.job.candidate, 0)
     yield checkpoint.from_arrays(like, arrays, source="the trained supernet")
-

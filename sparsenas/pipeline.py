@@ -6,6 +6,7 @@ config.json, trials.sqlite, checkpoints/, candidates/, best/, summary.json, repo
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import shutil
 import sys
@@ -334,19 +335,12 @@ def measure_finalists(
 
 def versions() -> dict[str, str]:
     """Returns the versions that a result depends on."""
-    import flax
-    import jax
-    import optax
-    import ray
-
+    # Not by importing them: Ray reads its variables when it is imported.
+    names = ("jax", "flax", "optax", "ray", "numpy")
     return {
         "sparsenas": __version__,
         "python": sys.version.split()[0],
-        "jax": jax.__version__,
-        "flax": flax.__version__,
-        "optax": optax.__version__,
-        "ray": ray.__version__,
-        "numpy": np.__version__,
+        **{name: importlib.metadata.version(name) for name in names},
     }
 
 
@@ -381,9 +375,10 @@ def _supernet(
         variables = candidates.train_supernet(context, data=digest, report=_losses(update))
     else:
         with candidates.crew_for_supernet(context, log=log, settings=cluster) as crew:
-            for variables in candidates.train_supernet_there(context, crew, data=digest):
-                where = ", ".join(crew.status().running) or "waiting for a node"
-                update(0, settings.supernet.steps, where)
+            variables = None
+            for found in candidates.train_supernet_there(context, crew, data=digest):
+                variables = found
+                update(0, settings.supernet.steps, ", ".join(crew.status().running))
     checkpoint.save(path, checkpoint.to_arrays(variables), about={"space": space.fingerprint()})
     # What it was trained from is not needed any more, and as large as all of the rest.
     shutil.rmtree(folder / "checkpoints" / "supernet", ignore_errors=True)

@@ -363,9 +363,7 @@ def _is_sqlite(path: Path) -> bool:
 def _salvage(path: Path) -> str:
     """Moves a damaged log aside and writes what can be read of it to a new one; returns what happened."""
     kept = next(
-        place
-        for i in range(1, 10_000)
-        if not (place := path.with_name(f"{path.name}.damaged-{i}")).exists()
+        place for i in range(1, 10_000) if not (place := path.with_name(f"{path.name}.damaged-{i}")).exists()
     )
     os.replace(path, kept)
     for suffix in ("-wal", "-shm"):

@@ -29,8 +29,8 @@ class Options:
         experiment: start from the settings of an experiment, by name or as a Python file that defines
             EXPERIMENT; other options change them.
         out: the run's folder; a new one under runs/ if left out.
-        resume: go on with this run, which was stopped, here or on another machine or cluster; its own settings
-            count, and what is given beside must be the same.
+        resume: go on with this run, which was stopped, here or on another machine or cluster; its own
+            settings count, and what is given beside must be the same.
     """
 
     settings: Annotated[SearchSettings, tyro.conf.arg(name="")] = dataclasses.field(
@@ -124,8 +124,8 @@ def _check_unchanged(folder: Path, settings: SearchSettings, *, asked: SearchSet
     ]
     if differing:
         raise UserError(
-            f"The run {str(folder)!r} is another experiment: {'; '.join(differing)}. Leave these options out, or start "
-            "a new run with --out."
+            f"The run {str(folder)!r} is another experiment: {'; '.join(differing)}. Leave these options out, or "
+            "start a new run with --out."
         )
 
 

@@ -1,7 +1,8 @@
 """Starts a Ray on this machine, or joins a cluster, and makes sure that it is safe and of one version.
 
-A local Ray listens on loopback only and asks for a token, as whoever reaches its ports runs code of their own. A cluster
-that asks for none is refused. Ray is imported late: it reads the variables that say so when it is imported.
+A local Ray listens on loopback only and asks for a token, as whoever reaches its ports runs code of their own.
+A cluster that asks for none is refused. Ray is imported late: it reads the variables that say so when it is
+imported.
 """
 
 import contextlib
@@ -107,7 +108,8 @@ def _start_local(settings: ClusterSettings, resources: Resources, cache: Path, s
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     # Ray's default priority for workers, 15, would let anything else on the machine slow them down.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    if "RAY_AUTH_MODE" not in os.environ:
+    # Too late for a token where somebody else imported Ray.
+    if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN_PATH"] = str(_own_token(cache))
     import ray
@@ -143,7 +145,14 @@ def _join(address: str, resources: Resources) -> None:
             log_to_driver=False,
             runtime_env={"env_vars": environment_of_workers(resources)},
         )
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError, ray.exceptions.RayError) as error:
+    except (
+        ConnectionError,
+        RuntimeError,
+        ValueError,
+        OSError,
+        TimeoutError,
+        ray.exceptions.RayError,
+    ) as error:
         raise UserError(
             f"Cannot join the cluster at {address} from this machine ({_first_line(error)}); start the command on "
             "one of its nodes, or with `ray job submit`."

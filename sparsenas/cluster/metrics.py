@@ -12,7 +12,9 @@ class Metrics:
         self._candidates = Gauge(
             "sparsenas_candidates", "Candidates of the search, by state.", tag_keys=("state",)
         )
-        self._running = Gauge("sparsenas_running", "Candidates that are worked on, by node.", tag_keys=("node",))
+        self._running = Gauge(
+            "sparsenas_running", "Candidates that are worked on, by node.", tag_keys=("node",)
+        )
         self._rate = Gauge("sparsenas_candidates_per_minute", "Candidates that finish.")
         self._attempts = Counter(
             "sparsenas_attempts_without_result", "Attempts that left no result, by how they ended.",

@@ -1,8 +1,8 @@
 """Named moments of a commit, for tests that kill a process exactly there.
 
-Without the variable SPARSENAS_POINTS nothing happens. With it, it names a folder: every moment is appended to its
-file `trace`, and a process that reaches a moment LABEL for which there is a file `exit-LABEL` removes the file and
-ends at once, as if killed.
+Without the variable SPARSENAS_POINTS nothing happens. With it, it names a folder: every moment is appended to
+its file `trace`, and a process that reaches a moment LABEL for which there is a file `exit-LABEL` removes the
+file and ends at once, as if killed.
 """
 
 import os
@@ -13,7 +13,8 @@ ON_A_WORKER = ("begun", "trained", "weights", "temporary", "linked")
 result is written beside its place, when it has its name."""
 
 AT_THE_CONTROLLER = ("proposed", "attempted", "submitted", "collected", "recorded")
-"""Of one candidate, in this order: in the log; its attempt in the log; given to Ray; its result read; its result in the log."""
+"""Of one candidate, in this order: it is in the log, its attempt is, it is given to Ray, its result is read, and
+is in the log."""
 
 _VARIABLE = "SPARSENAS_POINTS"
 

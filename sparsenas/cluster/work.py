@@ -35,8 +35,15 @@ class Worked(NamedTuple):
     arrays: dict[str, np.ndarray] | None
 
 
-Evaluate = Callable[[Any, Mapping[str, Any], Arrays | None, int], Worked]
-"""`(context, spec, start, parts)`: the arrays it starts from, and in how many parts a batch is computed."""
+class Overtaken(Exception):
+    """Somebody else has committed the result of this candidate."""
+
+
+Check = Callable[[], None]
+"""Raises `Overtaken` where there is no use in going on; to be called now and then."""
+
+Evaluate = Callable[[Any, Mapping[str, Any], Arrays | None, int, Check], Worked]
+"""`(context, spec, start, parts, check)`: the arrays it starts from, in how many parts a batch is computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +99,28 @@ def attempt(evaluate: Evaluate, context: Any, start: Arrays | None, task: Task) 
     yield worked(evaluate, context, start, task, node=socket.gethostname())
 
 
-def worked(evaluate: Evaluate, context: Any, start: Arrays | None, task: Task, *, node: str) -> dict[str, Any]:
+def worked(
+    evaluate: Evaluate, context: Any, start: Arrays | None, task: Task, *, node: str
+) -> dict[str, Any]:
     """Evaluates a candidate and commits its result; returns the record that counts, or what went wrong."""
     shared = spool.is_shared(task.run, task.identity)
     what = f"{task.candidate}-{task.rung}"
-    if shared and (found := spool.read(spool.place(task.run, task.candidate, task.rung))) is not None:
+    place = spool.place(task.run, task.candidate, task.rung)
+    if shared and (found := spool.read(place)) is not None:
         return found
+
+    def check() -> None:
+        # Who was frozen and goes on finds that others did not wait.
+        if shared and place.exists():
+            raise Overtaken
+
     reach("begun", what)
     began = time.perf_counter()
     try:
-        metrics, arrays = evaluate(context, task.spec, start, task.parts)
+        metrics, arrays = evaluate(context, task.spec, start, task.parts, check)
+    except Overtaken:
+        found = spool.read(place)
+        return found if found is not None else {"kind": "error", "error": f"The result {place} was damaged."}
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
         return {"kind": "memory" if memory else "error", "error": described(error)}

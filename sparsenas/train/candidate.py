@@ -19,8 +19,7 @@ from sparsenas.nn.pure import PureModule, Variables
 from sparsenas.space import Arch, Space
 from sparsenas.supernet import Choices, one_hot, refresh_ranks, supernet
 from sparsenas.train.batches import EVALUATION_BATCH, in_batches, to_float
-from sparsenas.train.keeping import Keeper
-from sparsenas.train.loop import LoopSettings, adamw, compiled_steps, one_pass, run
+from sparsenas.train.loop import LoopSettings, Report, adamw, compiled_steps, one_pass, run
 from sparsenas.train.losses import cross_entropy
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def train_candidate(
     rung: int = 0,
     start: Variables | None = None,
     parts: int = 1,
-    keeper: Keeper | None = None,
+    report: Report | None = None,
 ) -> Variables:
     """Trains one network of a space, from the end of the rung below to the end of its rung.
 
@@ -106,7 +105,9 @@ def train_candidate(
         UserError: when the loss is no longer finite.
     """
     if settings.batch % parts:
-        raise UserError(f"`batch` must be a multiple of the {parts} parts it is computed in, found {settings.batch}.")
+        raise UserError(
+            f"`batch` must be a multiple of the {parts} parts it is computed in, found {settings.batch}."
+        )
     settings = _of_rung(settings, rung)
     bucket = _bucket(space, settings, parts)
     init_rng, data_rng = np.random.default_rng((seed, rung)).spawn(2)
@@ -122,14 +123,19 @@ def train_candidate(
         steps_per_call=_STEPS_PER_CALL,
         draw=draw,
         between=lambda variables: refresh_ranks(space, variables),
-        report=None,
-        keeper=keeper,
+        report=report,
         compiled=bucket.steps,
     )
 
 
 def candidate_accuracy(
-    space: Space, arch: Arch, variables: Variables, split: "Split", settings: CandidateSettings, *, rung: int = 0
+    space: Space,
+    arch: Arch,
+    variables: Variables,
+    split: "Split",
+    settings: CandidateSettings,
+    *,
+    rung: int = 0,
 ) -> float:
     """Returns the part of the images that a trained candidate classifies correctly."""
     bucket = _bucket(space, _of_rung(settings, rung), 1)
@@ -167,7 +173,9 @@ def _bucket(space: Space, settings: CandidateSettings, parts: int) -> _Bucket:
     return _BUCKETS[key]
 
 
-def _choices(space: Space, arch: Arch, settings: CandidateSettings, *, fades: bool) -> Callable[[int], Choices]:
+def _choices(
+    space: Space, arch: Arch, settings: CandidateSettings, *, fades: bool
+) -> Callable[[int], Choices]:
     """Returns what gives the choices of the next steps: between the least zeros and the network's own."""
     own, first = one_hot(space, arch), one_hot(space, _least_sparse(space, arch))
     last = settings.steps - 1
