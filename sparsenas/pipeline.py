@@ -46,8 +46,8 @@ from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.space import Arch, Layer, Space
 from sparsenas.strategies.base import Strategy
 from sparsenas.strategies.evolution import regularized_evolution
-from sparsenas.strategies.random import random
 from sparsenas.strategies.halving import Schedule
+from sparsenas.strategies.random import random
 from sparsenas.supernet import supernet
 from sparsenas.train import CandidateSettings, NetworkSettings, SupernetSettings
 from sparsenas.trials import Trial, TrialLog

@@ -1,8 +1,8 @@
 """The search loop where evaluations take long: many at once, told in the order of their numbers.
 
-Which architecture proposal n is follows from the results of the proposals up to n - `ahead`, and of no others,
-even where more are known by then. So the sequence is the same for any number of workers, whoever finishes
-first; and up to `ahead` candidates are worked on at once.
+Which architecture proposal n is follows from the results of the proposals up to n - `ahead`, and of no
+others, even where more are known by then. So the sequence is the same for any number of workers, whoever
+finishes first; and up to `ahead` candidates are worked on at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -36,8 +36,8 @@ def search_ahead(
 ) -> Iterator[list[Trial]]:
     """Yields all trials so far when some finished or a second has passed, until there are `trials` of them.
 
-    A candidate that was given up is told to nobody. With several rungs the strategy is told what the lowest one
-    found.
+    A candidate that was given up is told to nobody. With several rungs the strategy is told what the lowest
+    one found.
 
     Args:
         spec_of: all that determines the result of an architecture.

@@ -1,9 +1,10 @@
 """The durable log of trials: what makes a search resumable.
 
 A proposal is written before anybody works on it, its result when it is known; both survive a kill at any
-moment. A candidate is what is evaluated: its id is the hash of all that determines its result, so that it is the
-same in another start and on another machine. There is one result for each candidate and rung, the first.
-One controller writes, under a lock; the file is SQLite (write-ahead log, every commit synced to the disk).
+moment. A candidate is what is evaluated: its id is the hash of all that determines its result, so that it
+is the same in another start and on another machine. There is one result for each candidate and rung, the
+first. One controller writes, under a lock; the file is SQLite (write-ahead log, every commit synced to the
+disk).
 """
 
 import contextlib
@@ -28,8 +29,8 @@ State = Literal["done", "failed", "open"]
 _SCHEMA = """
 create table proposal (number integer primary key, arch text not null, rung integer not null,
     candidate text not null) strict;
-create table result (candidate text not null, rung integer not null, metrics text, error text, node text not null,
-    seconds real, primary key (candidate, rung)) strict, without rowid;
+create table result (candidate text not null, rung integer not null, metrics text, error text,
+    node text not null, seconds real, primary key (candidate, rung)) strict, without rowid;
 create table attempt (candidate text not null, rung integer not null, number integer not null,
     node text not null, started real not null, ended real, outcome text,
     primary key (candidate, rung, number)) strict, without rowid;
@@ -70,7 +71,8 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A trial with what `sparsenas trials` shows beside it: where it ran, for how long, and how often it was begun."""
+    """A trial with what `sparsenas trials` shows beside it: where it ran, for how long, and how often it
+    was begun."""
 
     trial: Trial
     candidate: str
@@ -190,7 +192,8 @@ class TrialLog:
             )
 
     def outcomes(self, candidate: str, rung: int) -> list[tuple[str, str | None]]:
-        """Returns where the attempts at a candidate were and how they ended, in order; None where nobody knows."""
+        """Returns where the attempts at a candidate were and how they ended, in order; None where nobody
+        knows."""
         rows = self._db.execute(
             "select node, outcome from attempt where candidate = ? and rung = ? order by number",
             (candidate, rung),
@@ -284,7 +287,8 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _locked(path: Path) -> int:
-    """Returns the descriptor of the log's lock, which this process has; raises `UserError` where another does."""
+    """Returns the descriptor of the log's lock, which this process has; raises `UserError` where another
+    does."""
     lock = path.with_name(path.name + ".lock")
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
@@ -331,8 +335,8 @@ def _opened(path: Path) -> sqlite3.Connection:
 def _check_format(path: Path, found: int) -> None:
     if found > FORMAT:
         raise UserError(
-            f"The log of trials {path} has format {found}, this version reads up to {FORMAT}: a newer version "
-            "of sparsenas wrote it; use that one."
+            f"The log of trials {path} has format {found}, this version reads up to {FORMAT}: a newer "
+            "version of sparsenas wrote it; use that one."
         )
 
 

@@ -114,7 +114,8 @@ def test_logs_of_format_1_go_on(tmp_path):
         "create table proposal (number integer primary key, arch text not null) strict;"
         "create table result (number integer primary key references proposal, metrics text not null) strict;"
         "insert into proposal values (0, 'a'), (1, 'b'), (2, 'a'), (3, 'c');"
-        """insert into result values (0, '{"accuracy": 0.5}'), (2, '{"accuracy": 0.5}'), (3, '{"accuracy": 0.75}');"""
+        """insert into result values (0, '{"accuracy": 0.5}'), (2, '{"accuracy": 0.5}');"""
+        """insert into result values (3, '{"accuracy": 0.75}');"""
         "pragma user_version=1;"
     )
     db.close()

@@ -7,10 +7,10 @@ HOST:PORT, and WORKERS 0 for no cluster at all. What is there of an earlier star
 import sys
 from pathlib import Path
 
+from sparsenas.builder import Builder
 from sparsenas.candidates import Context, candidate_spec, crew
 from sparsenas.cluster.points import reach
 from sparsenas.cluster.settings import ClusterSettings
-from sparsenas.builder import Builder
 from sparsenas.data import load
 from sparsenas.search_ahead import search_ahead
 from sparsenas.space import Space

@@ -124,8 +124,8 @@ def _check_unchanged(folder: Path, settings: SearchSettings, *, asked: SearchSet
     ]
     if differing:
         raise UserError(
-            f"The run {str(folder)!r} is another experiment: {'; '.join(differing)}. Leave these options out, or "
-            "start a new run with --out."
+            f"The run {str(folder)!r} is another experiment: {'; '.join(differing)}. Leave these "
+            "options out, or start a new run with --out."
         )
 
 

@@ -99,7 +99,8 @@ def of_nodes(status: Status) -> Table:
 
 
 def summary(done: int, total: int, status: Status) -> str:
-    """Returns one line about a cluster: candidates by state, how fast they finish, how long it takes still."""
+    """Returns one line about a cluster: candidates by state, how fast they finish, how long it takes
+    still."""
     parts = [
         f"{done} of {total} done",
         f"{sum(status.running.values())} running",

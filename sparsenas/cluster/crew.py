@@ -50,7 +50,8 @@ class Crew(Protocol):
         """Takes a candidate; what has a result already is only looked up."""
 
     def finished(self) -> list[Finished]:
-        """Returns candidates that finished, after a second at the latest; none where all are still worked on."""
+        """Returns candidates that finished, after a second at the latest; none where all are still worked
+        on."""
 
     def status(self) -> Status:
         """Says how it goes."""

@@ -1,8 +1,8 @@
 """Starts a Ray on this machine, or joins a cluster, and makes sure that it is safe and of one version.
 
-A local Ray listens on loopback only and asks for a token, as whoever reaches its ports runs code of their own.
-A cluster that asks for none is refused. Ray is imported late: it reads the variables that say so when it is
-imported.
+A local Ray listens on loopback only and asks for a token, as whoever reaches its ports runs code of their
+own. A cluster that asks for none is refused. Ray is imported late: it reads the variables that say so when
+it is imported.
 """
 
 import contextlib
@@ -88,8 +88,8 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
 def environment_of_workers(resources: Resources) -> dict[str, str]:
     """Returns the variables of workers: how many threads compute, and on what."""
     found = {
-        # Losses depend on the number of threads, and repeat exactly at a fixed one; and two workers do not fight
-        # for cores.
+        # Losses depend on the number of threads, and repeat exactly at a fixed one; and two workers do not
+        # fight for cores.
         "PJRT_NPROC": str(max(int(resources.cpu), 1)),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -154,16 +154,16 @@ def _join(address: str, resources: Resources) -> None:
         ray.exceptions.RayError,
     ) as error:
         raise UserError(
-            f"Cannot join the cluster at {address} from this machine ({_first_line(error)}); start the command on "
-            "one of its nodes, or with `ray job submit`."
+            f"Cannot join the cluster at {address} from this machine ({_first_line(error)}); start "
+            "the command on one of its nodes, or with `ray job submit`."
         ) from None
 
 
 def _check_address(address: str) -> None:
     if "://" in address:
         raise UserError(
-            f"`cluster` is HOST:PORT of a cluster's head, usually port 6379, found {address!r}; from a machine that "
-            "is not part of it, start the command with `ray job submit`."
+            f"`cluster` is HOST:PORT of a cluster's head, usually port 6379, found {address!r}; from "
+            "a machine that is not part of it, start the command with `ray job submit`."
         )
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
@@ -220,8 +220,8 @@ def _check_cluster(address: str, settings: ClusterSettings) -> None:
         raise UserError(f"Something listens at {address}, but does not answer as a Ray cluster does.")
     if said_without == "answered":
         raise UserError(
-            f"The cluster at {address} asks for no token: whoever reaches it runs code of their own. Start it with "
-            "RAY_AUTH_MODE=token, or give --insecure-cluster."
+            f"The cluster at {address} asks for no token: whoever reaches it runs code of their own. "
+            "Start it with RAY_AUTH_MODE=token, or give --insecure-cluster."
         )
 
 

@@ -13,8 +13,8 @@ ON_A_WORKER = ("begun", "trained", "weights", "temporary", "linked")
 result is written beside its place, when it has its name."""
 
 AT_THE_CONTROLLER = ("proposed", "attempted", "submitted", "collected", "recorded")
-"""Of one candidate, in this order: it is in the log, its attempt is, it is given to Ray, its result is read, and
-is in the log."""
+"""Of one candidate, in this order: it is in the log, its attempt is, it is given to Ray, its result is
+read, and is in the log."""
 
 _VARIABLE = "SPARSENAS_POINTS"
 

@@ -69,7 +69,8 @@ class Pool:
         environment: dict[str, str] | None = None,
         seconds_to_begin: float = 120.0,
     ) -> None:
-        """Puts the context where all workers read it, and makes sure that they have this version of the package.
+        """Puts the context where all workers read it, and makes sure that they have this version of the
+        package.
 
         Args:
             environment: variables of workers; those that Ray was started with where left out.
@@ -169,8 +170,8 @@ class Pool:
             except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError):
                 self._ledger.end(job, number, node="", outcome=LOST)
                 raise UserError(
-                    "Ray's object store is full; nothing new is proposed. Free memory or disk on the nodes and go "
-                    "on with --resume."
+                    "Ray's object store is full; nothing new is proposed. Free memory or disk on the "
+                    "nodes and go on with --resume."
                 ) from None
             self._running[stream] = _Running(job, number, time.monotonic())
             active += 1
@@ -237,8 +238,8 @@ class Pool:
                 raise UserError(f"Workers do not start: {work.described(error)}.") from None
             case ray.exceptions.ObjectStoreFullError() | ray.exceptions.OutOfDiskError():
                 raise UserError(
-                    "Ray's object store is full; nothing new is proposed. Free memory or disk on the nodes and go "
-                    "on with --resume."
+                    "Ray's object store is full; nothing new is proposed. Free memory or disk on the "
+                    "nodes and go on with --resume."
                 ) from None
             case ray.exceptions.RayTaskError():
                 return ERROR + work.described(error)
@@ -257,8 +258,8 @@ class Pool:
             if one.node is not None:
                 self._suspects[one.node] = one.host
                 self._notices.append(
-                    f"An attempt on {one.host} passed its deadline of {limit:.0f} s; the candidate is given to "
-                    "another node."
+                    f"An attempt on {one.host} passed its deadline of {limit:.0f} s; the candidate is "
+                    "given to another node."
                 )
             with contextlib.suppress(ray.exceptions.RayError, ValueError, TypeError):
                 ray.cancel(stream, force=True)
@@ -293,8 +294,8 @@ class Pool:
         wrong = list(self._wrong(ready, asked, nodes))
         if wrong:
             raise UserError(
-                f"Nodes of the cluster have other versions than this process: {'; '.join(wrong)}. Install the "
-                "same wheel everywhere."
+                f"Nodes of the cluster have other versions than this process: {'; '.join(wrong)}. "
+                "Install the same wheel everywhere."
             )
 
     def _wrong(self, ready: list, asked: dict, nodes: dict[str, str]) -> Iterator[str]:
@@ -311,7 +312,8 @@ class Pool:
 
 
 def _remote_version() -> Any:
-    # Defined here so that it travels as code: a node without the package, or with an older one, can still answer.
+    # Defined here so that it travels as code: a node without the package, or with an older one, can still
+    # answer.
     def version_there() -> dict[str, str]:
         from sparsenas.cluster.work import version
 

@@ -45,7 +45,8 @@ def parse_resources(text: str) -> Resources:
         match = _RESOURCE.fullmatch(part)
         if match is None or match["name"] in amounts:
             raise UserError(
-                f"Resources are NAME=AMOUNT, each name once, such as cpu=1,gpu=0.25; found {part!r} in {text!r}."
+                f"Resources are NAME=AMOUNT, each name once, such as cpu=1,gpu=0.25; found {part!r} "
+                f"in {text!r}."
             )
         amounts[match["name"]] = float(match["amount"])
     cpu, gpu = amounts.pop("cpu", 1.0), amounts.pop("gpu", 0.0)
@@ -66,8 +67,8 @@ class ClusterSettings:
         cluster: `auto` for the cluster that the variable RAY_ADDRESS names, a Ray of its own on this machine
             where it is not set; or HOST:PORT of a cluster that this machine is part of.
         resources_per_candidate: what each occupies, such as `cpu=1,gpu=0.25`.
-        resources_for_supernet: train the supernet as a task that occupies this, such as `cpu=8,gpu=1`; in this
-            process if left out.
+        resources_for_supernet: train the supernet as a task that occupies this, such as `cpu=8,gpu=1`; in
+            this process if left out.
         insecure_cluster: use a cluster whose ports run anybody's code, as it asks for no token.
         deadline: seconds after which an attempt at a candidate is given to somebody else; ten times the
             longest so far, and at least two minutes, if left out.

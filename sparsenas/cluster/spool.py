@@ -64,7 +64,8 @@ def load_weights(run: Path, candidate: str, rung: int) -> dict[str, np.ndarray]:
 def commit(
     run: Path, candidate: str, rung: int, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None
 ) -> dict[str, Any]:
-    """Writes a result and the arrays that belong to it; returns the record that counts, perhaps an earlier one.
+    """Writes a result and the arrays that belong to it; returns the record that counts, perhaps an earlier
+    one.
 
     Raises:
         DiskFull: where there is no room.

@@ -43,7 +43,8 @@ Check = Callable[[], None]
 """Raises `Overtaken` where there is no use in going on; to be called now and then."""
 
 Evaluate = Callable[[Any, Mapping[str, Any], Arrays | None, int, Check], Worked]
-"""`(context, spec, start, parts, check)`: the arrays it starts from, in how many parts a batch is computed."""
+"""`(context, spec, start, parts, check)`: the arrays it starts from, in how many parts a batch is
+computed."""
 
 
 @dataclass(frozen=True, kw_only=True)

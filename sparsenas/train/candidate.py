@@ -1,10 +1,10 @@
 """Trains single networks of a space with one compiled step for all of them.
 
-A network is trained in the place that it has in the supernet of its space, alone and from weights of its own: which one it
-is, is an argument of the step. So the first candidate costs a compilation and the others none, whatever their
-widths, depths and zeros. Where zeros are searched, training begins with the least sparse option and moves to the network's
-own as gradual pruning does (Zhu and Gupta, 2017, https://arxiv.org/abs/1710.01878): the share of weights that only
-the first one has falls from 1 to 0.
+A network is trained in the place that it has in the supernet of its space, alone and from weights of its
+own: which one it is, is an argument of the step. So the first candidate costs a compilation and the
+others none, whatever their widths, depths and zeros. Where zeros are searched, training begins with the
+least sparse option and moves to the network's own as gradual pruning does (Zhu and Gupta, 2017,
+https://arxiv.org/abs/1710.01878): the share of weights that only the first one has falls from 1 to 0.
 """
 
 from collections.abc import Callable
@@ -55,11 +55,13 @@ class CandidateSettings(LoopSettings):
             )
         if self.rungs < 1 or self.reduction < 2:
             raise UserError(
-                f"`rungs` must be at least 1 and `reduction` at least 2, found {self.rungs} and {self.reduction}."
+                f"`rungs` must be at least 1 and `reduction` at least 2, found {self.rungs} and "
+                f"{self.reduction}."
             )
         if self.rungs > 1 and self.steps < self.reduction ** (self.rungs - 1):
             raise UserError(
-                f"{self.steps} steps are too few for {self.rungs} rungs that differ by {self.reduction} times."
+                f"{self.steps} steps are too few for {self.rungs} rungs, each of {self.reduction} "
+                "times those of the one below."
             )
 
     @property
