@@ -18,6 +18,7 @@ import numpy as np
 from sparsenas import __version__, candidates, checkpoint, files, native, train
 from sparsenas.candidates import Candidate, Trained
 from sparsenas.data import Data, load
+from sparsenas.descent import descend
 from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network, random_network
@@ -37,10 +38,11 @@ from sparsenas.reward import Reward, mnasnet, of_metrics, tunas
 from sparsenas.search import search
 from sparsenas.space import Arch, Layer, Space
 from sparsenas.strategies.base import Strategy
+from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.evolution import regularized_evolution
 from sparsenas.strategies.random import random
 from sparsenas.supernet import supernet
-from sparsenas.train import NetworkSettings, SupernetSettings
+from sparsenas.train import ArchitectureSettings, NetworkSettings, SupernetSettings
 from sparsenas.trials import Trial, TrialLog
 
 STRATEGIES: dict[str, Callable[[Space], Strategy]] = {
@@ -59,7 +61,8 @@ class SearchSettings:
         dataset: `digits`, or a folder or archive with train/<class>/* and test/<class>/*.
         limit: at most this many images of each split, for a quick look.
         device: the latency table: `local` (measured here when needed), a name, or a table's file.
-        strategy: `regularized_evolution` or `random`.
+        strategy: `regularized_evolution` or `random`; or one that trains its beliefs along with a supernet:
+            `darts`, `darts2` (second order), `gumbel` or `proxyless`, which need no trials, batch and reward.
         reward: how accuracy and latency become one number.
         target_ms: latency to search for; half of what the largest network takes without zeros if left out.
         margin: share of the target that is kept free for the prediction's error when finalists are chosen.
@@ -83,6 +86,7 @@ class SearchSettings:
     finalists: int = 3
     seed: int = 0
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
+    architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
 
@@ -92,8 +96,9 @@ class SearchSettings:
                 raise UserError(f"`{name}` must be at least 1, found {getattr(self, name)}.")
         if self.target_ms is not None and not self.target_ms > 0:
             raise UserError(f"`target_ms` must be above 0, found {self.target_ms}.")
-        if self.strategy not in STRATEGIES:
-            raise UserError(f"No strategy named {self.strategy!r}. There are: {', '.join(STRATEGIES)}.")
+        if self.strategy not in STRATEGIES and self.strategy not in DIFFERENTIABLE:
+            known = ", ".join((*STRATEGIES, *DIFFERENTIABLE))
+            raise UserError(f"No strategy named {self.strategy!r}. There are: {known}.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,10 +143,14 @@ def run(
 
     log = TrialLog(folder / "trials.sqlite")
     with candidates.workers(workers, compilation_cache=cache_folder() / "compiled") as count:
-        with progress.stage("Train the supernet") as update:
-            variables = _supernet(settings, space, data, folder, update)
-        with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-            trials = _search(settings, space, data, variables, latency, target_ms, log, update)
+        if settings.strategy in DIFFERENTIABLE:
+            with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
+                trials = _descend(settings, space, data, latency, target_ms, log, folder, update)
+        else:
+            with progress.stage("Train the supernet") as update:
+                variables = _supernet(settings, space, data, folder, update)
+            with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
+                trials = _search(settings, space, data, variables, latency, target_ms, log, update)
         log.close()
         search_seconds = time.perf_counter() - started
         chosen = choose_finalists(
@@ -215,6 +224,7 @@ def load_settings(folder: Path) -> SearchSettings:
             **{
                 **fields,
                 "supernet": SupernetSettings(**fields["supernet"]),
+                "architecture": ArchitectureSettings(**fields["architecture"]),
                 "network": NetworkSettings(**fields["network"]),
                 "measure": MeasureSettings(**fields["measure"]),
             }
@@ -308,6 +318,32 @@ def versions() -> dict[str, str]:
         "ray": ray.__version__,
         "numpy": np.__version__,
     }
+
+
+def _descend(
+    settings: SearchSettings,
+    space: Space,
+    data: Data,
+    latency: Tabulated,
+    target_ms: float,
+    log: TrialLog,
+    folder: Path,
+    update: Update,
+) -> list[Trial]:
+    return descend(
+        space,
+        settings.strategy,
+        DIFFERENTIABLE[settings.strategy],
+        data,
+        latency,
+        log,
+        folder,
+        settings.architecture,
+        target_ms=target_ms * (1 - settings.margin),
+        count=settings.finalists,
+        seed=settings.seed,
+        update=update,
+    )
 
 
 def _supernet(settings: SearchSettings, space: Space, data: Data, folder: Path, update: Update) -> Variables:

@@ -21,7 +21,7 @@ LAYERS = (
     {"supernet", "latency"},
     {"reward", "train", "trials"},
     {"candidates"},
-    {"search", "report", "serve", "survey"},
+    {"search", "descent", "report", "serve", "survey"},
     {"bench"},
     {"backends"},
     {"pipeline", "single"},
