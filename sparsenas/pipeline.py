@@ -23,6 +23,7 @@ from sparsenas.candidates import Candidate, Context, Trained
 from sparsenas.cluster.crew import Crew
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.data import Data, load
+from sparsenas.descent import descend
 from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network, random_network
@@ -45,11 +46,12 @@ from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.space import Arch, Layer, Space
 from sparsenas.strategies.base import Strategy
+from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.evolution import regularized_evolution
 from sparsenas.strategies.halving import Schedule
 from sparsenas.strategies.random import random
 from sparsenas.supernet import supernet
-from sparsenas.train import CandidateSettings, NetworkSettings, SupernetSettings
+from sparsenas.train import ArchitectureSettings, CandidateSettings, NetworkSettings, SupernetSettings
 from sparsenas.trials import Trial, TrialLog
 
 STRATEGIES: dict[str, Callable[[Space], Strategy]] = {
@@ -68,7 +70,8 @@ class SearchSettings:
         dataset: `digits`, or a folder or archive with train/<class>/* and test/<class>/*.
         limit: at most this many images of each split, for a quick look.
         device: the latency table: `local` (measured here when needed), a name, or a table's file.
-        strategy: `regularized_evolution` or `random`.
+        strategy: `regularized_evolution` or `random`; or one that trains its beliefs along with a supernet:
+            `darts`, `darts2` (second order), `gumbel` or `proxyless`, which need no trials, batch and reward.
         reward: how accuracy and latency become one number.
         target_ms: latency to search for; half of what the largest network takes without zeros if left out.
         margin: share of the target that is kept free for the prediction's error when finalists are chosen.
@@ -99,6 +102,7 @@ class SearchSettings:
     finalists: int = 3
     seed: int = 0
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
+    architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
     candidate: CandidateSettings = field(default_factory=CandidateSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
@@ -109,8 +113,9 @@ class SearchSettings:
                 raise UserError(f"`{name}` must be at least 1, found {getattr(self, name)}.")
         if self.target_ms is not None and not self.target_ms > 0:
             raise UserError(f"`target_ms` must be above 0, found {self.target_ms}.")
-        if self.strategy not in STRATEGIES:
-            raise UserError(f"No strategy named {self.strategy!r}. There are: {', '.join(STRATEGIES)}.")
+        if self.strategy not in STRATEGIES and self.strategy not in DIFFERENTIABLE:
+            known = ", ".join((*STRATEGIES, *DIFFERENTIABLE))
+            raise UserError(f"No strategy named {self.strategy!r}. There are: {known}.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,7 +179,10 @@ def run(
         if log.notice:
             with progress.stage("Repair the log of trials") as update:
                 update(1, 1, log.notice)
-        if settings.evaluate == "train":
+        if settings.strategy in DIFFERENTIABLE:
+            with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
+                trials = _descend(settings, space, data, latency, target_ms, log, folder, update)
+        elif settings.evaluate == "train":
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
                 trials = _search_by_training(settings, context, latency, target_ms, log, crew, digest, watch)
         else:
@@ -255,6 +263,7 @@ def load_settings(folder: Path) -> SearchSettings:
             **{
                 **fields,
                 "supernet": SupernetSettings(**fields["supernet"]),
+                "architecture": ArchitectureSettings(**fields["architecture"]),
                 "candidate": CandidateSettings(**fields.get("candidate", {})),
                 "network": NetworkSettings(**fields["network"]),
                 "measure": MeasureSettings(**fields["measure"]),
@@ -351,6 +360,32 @@ def _table(settings: SearchSettings, space: Space, folder: Path, update: Update)
         found = ready_device(settings.device, space, report=lambda done, total: update(done, total, ""))
         save_table(found.table, path)
     return LatencyModel.from_table(load_table(path))
+
+
+def _descend(
+    settings: SearchSettings,
+    space: Space,
+    data: Data,
+    latency: Tabulated,
+    target_ms: float,
+    log: TrialLog,
+    folder: Path,
+    update: Update,
+) -> list[Trial]:
+    return descend(
+        space,
+        settings.strategy,
+        DIFFERENTIABLE[settings.strategy],
+        data,
+        latency,
+        log,
+        folder,
+        settings.architecture,
+        target_ms=target_ms * (1 - settings.margin),
+        count=settings.finalists,
+        seed=settings.seed,
+        update=update,
+    )
 
 
 def _supernet(

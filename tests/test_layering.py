@@ -22,7 +22,7 @@ LAYERS = (
     {"reward", "train", "trials"},
     {"cluster"},
     {"candidates"},
-    {"search", "report", "serve", "survey"},
+    {"search", "descent", "report", "serve", "survey"},
     {"search_ahead"},
     {"bench"},
     {"backends"},

@@ -1,5 +1,8 @@
-"""Training: the supernet, and single networks with pruning."""
+"""Training: the supernet, its architecture, and single networks with pruning."""
 
+from sparsenas.train.architecture import ArchitectureSettings as ArchitectureSettings
+from sparsenas.train.architecture import Searched as Searched
+from sparsenas.train.architecture import train_architecture as train_architecture
 from sparsenas.train.candidate import CandidateSettings as CandidateSettings
 from sparsenas.train.candidate import candidate_accuracy as candidate_accuracy
 from sparsenas.train.candidate import train_candidate as train_candidate
