@@ -27,8 +27,9 @@ from sparsenas.errors import UserError
 from sparsenas.progress import Update
 from sparsenas.trials import Row, read_rows
 
-_SECONDS_FROZEN = 25
-_DEADLINE = 12
+# Longer than the deadline, and shorter than what Ray takes for dead.
+_SECONDS_FROZEN = 40
+_DEADLINE = 25
 _DISK_BYTES = 8 * 2**20
 _SECONDS_WITHOUT_PROGRESS = 600
 # Of one measurement of throughput these many candidates at the start do not count: workers start with them.
@@ -48,6 +49,7 @@ class ChaosSettings:
         exits: whether processes exit at every labelled moment, too.
         full_disk: whether the disk of the results is filled once, where a small one can be mounted.
         scaling: whether one worker is compared with two; takes two more searches.
+        steps: of the last rung; the first one has a quarter.
         seed: of the search and of the monkey.
     """
 
@@ -59,6 +61,7 @@ class ChaosSettings:
     exits: bool = True
     full_disk: bool = True
     scaling: bool = True
+    steps: int = 1200
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -411,7 +414,8 @@ def _start(
 ) -> subprocess.Popen:
     folder.mkdir(exist_ok=True)
     points.mkdir(exist_ok=True)
-    arguments = (folder, nodes.address, workers, settings.candidates, settings.seed, _DEADLINE)
+    arguments = (folder, nodes.address, workers, settings.candidates, settings.seed, settings.steps)
+    arguments += (_DEADLINE,)
     with (folder / "said").open("ab") as said:
         return subprocess.Popen(
             [sys.executable, "-m", "sparsenas.bench.chaos_search", *map(str, arguments)],

@@ -35,6 +35,9 @@ _SECONDS_TO_FETCH = 60
 _LEAST_DEADLINE = 120.0
 _FIRST_DEADLINE = 3600.0
 _TIMES_THE_LONGEST = 10
+# Until an attempt says where it runs: a worker has to start.
+_LEAST_TO_BEGIN = 30.0
+_MOST_TO_BEGIN = 120.0
 
 
 @dataclass(eq=False)
@@ -67,14 +70,12 @@ class Pool:
         run: Path,
         settings: ClusterSettings,
         environment: dict[str, str] | None = None,
-        seconds_to_begin: float = 120.0,
     ) -> None:
         """Puts the context where all workers read it, and makes sure that they have this version of the
         package.
 
         Args:
             environment: variables of workers; those that Ray was started with where left out.
-            seconds_to_begin: after which an attempt that nothing was heard of is given to somebody else.
 
         Raises:
             UserError: where a node has another one.
@@ -83,7 +84,6 @@ class Pool:
         self._joined, self._settings = joined, settings
         self._ledger = Ledger(log, run, settings)
         self._version, self._identity = work.version(), spool.identify(run)
-        self._seconds_to_begin = seconds_to_begin
         self._check_versions()
         self._context = ray.put(context)
         self._evaluate = evaluate
@@ -92,9 +92,11 @@ class Pool:
         self._queue: deque[Job] = deque()
         self._running: dict[Any, _Running] = {}
         self._suspects: dict[str, str] = {}
+        self._calls: dict[Any, str] = {}
         self._refused: set[str] = set()
         self._longest = 0.0
-        self._room, self._counted, self._exported = 0, 0.0, 0.0
+        self._alive: list[dict[str, Any]] = []
+        self._counted, self._exported = 0.0, 0.0
         self._metrics = Metrics()
 
     def submit(self, job: Job) -> None:
@@ -118,6 +120,7 @@ class Pool:
             if one is not None:
                 found.append(one)
         self._pass_deadlines()
+        self._ask_suspects()
         self._export()
         return found
 
@@ -141,7 +144,8 @@ class Pool:
         """Gives Ray as much as there is room for; returns what needs no work."""
         found = []
         active = sum(not one.is_late for one in self._running.values())
-        while self._queue and active < self._capacity():
+        capacity = self._capacity()
+        while self._queue and active < capacity:
             job = self._queue.popleft()
             if (known := self._ledger.known(job)) is not None:
                 found.append(known)
@@ -179,17 +183,20 @@ class Pool:
         return found
 
     def _capacity(self) -> int:
-        if self._joined.workers is not None:
-            return self._joined.workers
+        """Returns how many attempts there may be at once; none where no node is to be trusted."""
         if time.monotonic() - self._counted > _SECONDS_BETWEEN_COUNTS:
-            needed = self._joined.resources.needed
-            self._room = sum(
-                int(min(node["Resources"].get(name, 0) / amount for name, amount in needed.items()) + 1e-9)
-                for node in ray.nodes()
-                if node["Alive"] and node["NodeID"] not in self._suspects.keys() | self._refused
-            )
+            self._alive = [node for node in ray.nodes() if node["Alive"]]
             self._counted = time.monotonic()
-        return self._room
+        needed = self._joined.resources.needed
+        room = sum(
+            int(min(node["Resources"].get(name, 0) / amount for name, amount in needed.items()) + 1e-9)
+            for node in self._alive
+            if node["NodeID"] not in self._suspects and node["NodeID"] not in self._refused
+        )
+        if self._joined.workers is None:
+            return room
+        # More than there is room for makes a cluster grow that can.
+        return self._joined.workers if room or not self._suspects else 0
 
     def _heard(self, stream: Any, one: _Running) -> Finished | None:
         """Takes the next word of an attempt."""
@@ -248,7 +255,9 @@ class Pool:
     def _pass_deadlines(self) -> None:
         now = time.monotonic()
         for stream, one in list(self._running.items()):
-            limit = self._seconds_to_begin if one.node is None else self._deadline()
+            limit = self._deadline()
+            if one.node is None:
+                limit = min(max(limit, _LEAST_TO_BEGIN), _MOST_TO_BEGIN)
             if one.is_late or now - one.since < limit:
                 continue
             one.is_late = True
@@ -264,6 +273,20 @@ class Pool:
             with contextlib.suppress(ray.exceptions.RayError, ValueError, TypeError):
                 ray.cancel(stream, force=True)
             self._queue.appendleft(one.job)
+
+    def _ask_suspects(self) -> None:
+        """Trusts nodes again that answer; those that are dead are nobody's suspects."""
+        for node in self._suspects.keys() - set(self._calls.values()):
+            where = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+            self._calls[_version_there.options(scheduling_strategy=where).remote()] = node
+        ready, _ = (
+            ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0) if self._calls else ([], [])
+        )
+        for call in ready:
+            node = self._calls.pop(call)
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.get(call)
+            self._suspects.pop(node, None)
 
     def _deadline(self) -> float:
         if self._settings.deadline is not None:
