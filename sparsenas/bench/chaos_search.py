@@ -1,7 +1,7 @@
 """The search that `sparsenas bench chaos` disturbs: small trainings, as a process that can be killed.
 
-Run as `python -m sparsenas.bench.chaos_search FOLDER CLUSTER WORKERS CANDIDATES SEED DEADLINE`; CLUSTER is
-HOST:PORT, and WORKERS 0 for no cluster at all. What is there of an earlier start is not done again.
+Run as `python -m sparsenas.bench.chaos_search FOLDER CLUSTER WORKERS CANDIDATES SEED STEPS DEADLINE`; CLUSTER
+is HOST:PORT, and WORKERS 0 for no cluster at all. What is there of an earlier start is not done again.
 """
 
 import sys
@@ -36,14 +36,16 @@ def space() -> Space:
     return net.classify(x)
 
 
-def main(folder: Path, cluster: str, workers: int, candidates: int, seed: int, deadline: float) -> None:
+def main(
+    folder: Path, cluster: str, workers: int, candidates: int, seed: int, steps: int, deadline: float
+) -> None:
     reach("started", "-")
     data = load("digits", size=(8, 8), seed=seed)
     context = Context(
         space=space(),
         training=data.train,
         validation=data.validation,
-        candidate=CandidateSettings(steps=80, batch=32, rungs=2, reduction=4),
+        candidate=CandidateSettings(steps=steps, batch=32, rungs=2, reduction=4),
         network=NetworkSettings(),
         supernet=SupernetSettings(),
         seed=seed,
@@ -72,11 +74,5 @@ def main(folder: Path, cluster: str, workers: int, candidates: int, seed: int, d
 
 
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1]),
-        sys.argv[2],
-        int(sys.argv[3]),
-        int(sys.argv[4]),
-        int(sys.argv[5]),
-        float(sys.argv[6]),
-    )
+    where, address, *numbers, limit = sys.argv[1:]
+    main(Path(where), address, *map(int, numbers), float(limit))
