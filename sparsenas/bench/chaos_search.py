@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sparsenas.builder import Builder
 from sparsenas.candidates import Context, candidate_spec, crew
-from sparsenas.cluster.points import reach
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.data import load
 from sparsenas.search_ahead import search_ahead
@@ -39,7 +38,6 @@ def space() -> Space:
 def main(
     folder: Path, cluster: str, workers: int, candidates: int, seed: int, steps: int, deadline: float
 ) -> None:
-    reach("started", "-")
     data = load("digits", size=(8, 8), seed=seed)
     context = Context(
         space=space(),
@@ -54,9 +52,7 @@ def main(
     digest = context.digest()
     settings = ClusterSettings(workers=workers, cluster=cluster, deadline=deadline, attempts=_ATTEMPTS)
     log = TrialLog(folder / "trials.sqlite")
-    reach("joins", "-")
     with crew(context, log=log, settings=settings) as workforce:
-        reach("joined", "-")
         for _ in search_ahead(
             context.space,
             regularized_evolution(context.space, population=16, tournament=4),

@@ -66,6 +66,7 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
         UserError: where the cluster is not reached, asks for no token, has no room for a candidate, or has
             another version of this package.
     """
+    points.reach("joins", "-")
     address = os.environ.get("RAY_ADDRESS") if settings.cluster == "auto" else settings.cluster
     resources = settings.resources
     if address:
@@ -80,6 +81,7 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
 
     try:
         _check_room(resources)
+        points.reach("joined", "-")
         yield Joined(workers=workers, resources=resources, is_local=not address)
     finally:
         ray.shutdown()

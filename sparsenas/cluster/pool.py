@@ -23,13 +23,16 @@ from sparsenas.cluster.join import Joined
 from sparsenas.cluster.metrics import Metrics
 from sparsenas.cluster.points import reach
 from sparsenas.cluster.settings import ClusterSettings
+from sparsenas.cluster.version import differences, version
 from sparsenas.errors import UserError
 from sparsenas.progress import Status
 from sparsenas.trials import TrialLog
 
 _SECONDS_OF_A_LOOK = 1.0
 _SECONDS_BETWEEN_COUNTS = 2.0
+# For the first node to say its version, and for the others then: one may be frozen.
 _SECONDS_TO_CHECK = 60
+_SECONDS_FOR_OTHERS = 5
 _SECONDS_TO_FETCH = 60
 # Where no deadline is asked for.
 _LEAST_DEADLINE = 120.0
@@ -54,6 +57,7 @@ class _Running:
     since: float
     node: str | None = None
     host: str = ""
+    pid: int = 0
     is_late: bool = False
 
 
@@ -83,7 +87,7 @@ class Pool:
         self._notices: list[str] = []
         self._joined, self._settings = joined, settings
         self._ledger = Ledger(log, run, settings)
-        self._version, self._identity = work.version(), spool.identify(run)
+        self._version, self._identity = version(), spool.identify(run)
         self._check_versions()
         self._context = ray.put(context)
         self._evaluate = evaluate
@@ -103,6 +107,7 @@ class Pool:
         self._queue.append(job)
 
     def finished(self) -> list[Finished]:
+        self._ask_suspects()
         found = self._pump()
         if found or not self._running:
             if not found and self._queue:
@@ -120,7 +125,6 @@ class Pool:
             if one is not None:
                 found.append(one)
         self._pass_deadlines()
-        self._ask_suspects()
         self._export()
         return found
 
@@ -212,7 +216,8 @@ class Pool:
             return self._ended(stream, one, self._outcome(error, one))
         self._suspects.pop(said["node"] if one.node is None else one.node, None)
         if one.node is None:
-            one.node, one.host, one.since = said["node"], said["host"], time.monotonic()
+            one.node, one.host, one.pid = said["node"], said["host"], said["pid"]
+            one.since = time.monotonic()
             return None
         if "metrics" in said:
             del self._running[stream]
@@ -312,7 +317,8 @@ class Pool:
             where = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
             found = _version_there.options(scheduling_strategy=where).remote()
             asked[found] = node
-        ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_SECONDS_TO_CHECK)
+        ray.wait(list(asked), num_returns=1, timeout=_SECONDS_TO_CHECK)
+        ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_SECONDS_FOR_OTHERS)
         # Who does not answer now is asked again with the first candidate.
         wrong = list(self._wrong(ready, asked, nodes))
         if wrong:
@@ -330,7 +336,7 @@ class Pool:
                 continue
             except ray.exceptions.RayError:
                 continue
-            if (differing := work.differences(self._version, said)) is not None:
+            if (differing := differences(self._version, said)) is not None:
                 yield f"{nodes[asked[found]]} has {differing}"
 
 
@@ -338,7 +344,7 @@ def _remote_version() -> Any:
     # Defined here so that it travels as code: a node without the package, or with an older one, can still
     # answer.
     def version_there() -> dict[str, str]:
-        from sparsenas.cluster.work import version
+        from sparsenas.cluster.version import version
 
         return version()
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-import sparsenas
 from sparsenas import native
 from sparsenas.cluster import spool
 from sparsenas.cluster.points import reach
+from sparsenas.cluster.version import differences, version
 from sparsenas.errors import UserError
 from sparsenas.latency.library import cache_folder
 
@@ -55,7 +55,7 @@ class Task:
         spec: what is evaluated: all that determines the result beside the context.
         parts: of a batch, one after the other, so that less memory is needed.
         run: the run's folder, and the id that is found there by whoever sees the same.
-        version: `version()` of whoever asks.
+        version: of whoever asks.
     """
 
     candidate: str
@@ -65,17 +65,6 @@ class Task:
     run: Path
     identity: str
     version: Mapping[str, str]
-
-
-def version() -> dict[str, str]:
-    """Returns all code that a result depends on: versions, and a hash of this package's files."""
-    root = Path(sparsenas.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
-    others = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy")}
-    return {"sparsenas": f"{sparsenas.__version__} ({digest.hexdigest()[:12]})", **others}
 
 
 _OWN_VERSION: dict[str, str] = {}
@@ -145,14 +134,6 @@ def worked(
     except spool.DiskFull as error:
         # What was found is not lost: it goes to the controller, whose log may lie on another disk.
         return {**record, "arrays": arrays, "kind": "disk", "error": str(error)}
-
-
-def differences(expected: Mapping[str, str], found: Mapping[str, str]) -> str | None:
-    """Returns what differs between two versions, as text; None where nothing does."""
-    names = [name for name in expected if found.get(name) != expected[name]]
-    if not names:
-        return None
-    return ", ".join(f"{name} {found.get(name, 'missing')} instead of {expected[name]}" for name in names)
 
 
 def described(error: BaseException) -> str:

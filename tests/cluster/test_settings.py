@@ -12,7 +12,7 @@ def test_resources_are_parsed():
 
 
 @pytest.mark.parametrize(
-    "text, says",
+    ("text", "says"),
     [
         ("cpu", "NAME=AMOUNT, each name once, such as cpu=1,gpu=0.25; found 'cpu'"),
         ("cpu=1,cpu=2", "found 'cpu=2'"),
