@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sparsenas.cli.lookup import find_experiment, find_space
+from sparsenas.cli.lookup import find_experiment, find_space, find_strategy
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
@@ -51,10 +51,10 @@ def main(args: list[str]) -> None:
         if options.settings != SearchSettings() or options.out is not None:
             raise UserError("A resumed run keeps its own settings; give --resume with --workers only.")
         folder, settings = options.resume, load_settings(options.resume)
-        space = find_space(settings.space, settings.side)
+        space, strategy = find_space(settings.space, settings.side), find_strategy(settings.strategy)
     else:
         settings = options.settings
-        space = find_space(settings.space, settings.side)
+        space, strategy = find_space(settings.space, settings.side), find_strategy(settings.strategy)
         folder = options.out or _new_folder(settings, space.name)
         open_run(folder, settings)
     terminal.print(f"Run folder {folder}")
@@ -63,6 +63,7 @@ def main(args: list[str]) -> None:
             settings,
             space,
             folder,
+            strategy=strategy,
             workers=_cores() if options.workers == "auto" else options.workers,
             command=shlex.join(["sparsenas", "search", *args]),
             progress=TerminalProgress(terminal),
