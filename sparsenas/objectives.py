@@ -4,7 +4,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from sparsenas.errors import UserError
+from sparsenas.space import Arch
 
 Metrics = Mapping[str, float]
 
@@ -120,3 +123,34 @@ def check_reachable(objectives: Sequence[Objective], ranges: Mapping[str, tuple[
             f"No architecture of the space reaches the target of {'; '.join(wrong)}. "
             "Choose a target in that range."
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What is known of any architecture without evaluating it, and which targets that must meet.
+
+    Attributes:
+        functions: by the objective's name, each from architectures, integers [N, choices], to its metric [N].
+        objectives: those with a target and a function are limits.
+    """
+
+    functions: Mapping[str, Callable[[np.ndarray], np.ndarray]]
+    objectives: tuple[Objective, ...] = ()
+
+    def metrics(self, archs: Sequence[Arch]) -> list[dict[str, float]]:
+        """Returns the known metrics of each architecture."""
+        columns = {name: cost(np.array(archs)) for name, cost in self.functions.items()}
+        return [{name: float(found[i]) for name, found in columns.items()} for i in range(len(archs))]
+
+    def features(self, archs: np.ndarray) -> np.ndarray:
+        """Returns the known metrics as columns: [N, metrics]."""
+        columns = [cost(archs) for cost in self.functions.values()]
+        return np.stack(columns, 1) if columns else np.zeros((len(archs), 0))
+
+    def excess(self, archs: np.ndarray) -> np.ndarray:
+        """Returns by how much targets are missed, as the function `excess` does: [N]."""
+        total = np.zeros(len(archs))
+        for one in self.objectives:
+            if one.target is not None and one.name in self.functions:
+                total += np.maximum(0.0, self.functions[one.name](archs) / one.target - 1)
+        return total

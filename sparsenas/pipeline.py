@@ -34,30 +34,36 @@ from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.table import load as load_table
 from sparsenas.latency.table import save as save_table
-from sparsenas.latency.tabulate import Tabulated
+from sparsenas.latency.tabulate import Tabulated, tabulate
 from sparsenas.nn.pure import Variables
+from sparsenas.objectives import Costs, Objective, check_reachable, weighted, worst
 from sparsenas.progress import Progress, Silent, Update, Watch
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.run import Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary, write_summary
-from sparsenas.reward import Reward, mnasnet, of_metrics, tunas
+from sparsenas.reward import Formula, Reward, mnasnet, of_ratio, tunas, within
 from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.space import Arch, Layer, Space
-from sparsenas.strategies.base import Strategy
+from sparsenas.strategies.catalog import SOFT, STRATEGIES, Aim, Factory, make
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
-from sparsenas.strategies.evolution import regularized_evolution
 from sparsenas.strategies.halving import Schedule
-from sparsenas.strategies.random import random
+from sparsenas.strategies.progressive import SHRINKING
 from sparsenas.supernet import supernet
 from sparsenas.train import ArchitectureSettings, CandidateSettings, NetworkSettings, SupernetSettings
 from sparsenas.trials import Trial, TrialLog
 
-STRATEGIES: dict[str, Callable[[Space], Strategy]] = {
-    "regularized_evolution": regularized_evolution,
-    "random": random,
+REWARDS: dict[str, Formula] = {
+    "tunas": tunas(1.0),
+    "mnasnet": mnasnet(1.0),
+    "mnasnet_hard": mnasnet(1.0, below=0, above=-1),
+    "within": within(1.0),
 }
+"""By name, of accuracy and latency over its target."""
+
+# Metrics beside latency that layers add up to, and accuracy aside may be objectives.
+_ADD_UP = {"macs": lambda layer: layer.macs, "parameters": lambda layer: layer.parameters}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +76,14 @@ class SearchSettings:
         dataset: `digits`, or a folder or archive with train/<class>/* and test/<class>/*.
         limit: at most this many images of each split, for a quick look.
         device: the latency table: `local` (measured here when needed), a name, or a table's file.
-        strategy: `regularized_evolution` or `random`; or one that trains its beliefs along with a supernet:
-            `darts`, `darts2` (second order), `gumbel` or `proxyless`, which need no trials, batch and reward.
-        reward: how accuracy and latency become one number.
+        strategy: how architectures are proposed: a name, or a Python file that defines strategy(space). Or one
+            that trains its beliefs along with a supernet: `darts`, `darts2` (second order), `gumbel` or
+            `proxyless`, which need no trials, batch and reward.
+        reward: how accuracy and latency become one number: MnasNet's soft or hard form, TuNAS' absolute one,
+            or accuracy alone of what is within the target.
+        objectives: further ones beside accuracy and latency on the device, with targets or without:
+            `latency_ms` of other devices, `macs`, `parameters`. Given in an experiment's file.
+        combine: how latencies of several devices count: the worst one, or their mean by weight.
         target_ms: latency to search for; half of what the largest network takes without zeros if left out.
         margin: share of the target that is kept free for the prediction's error when finalists are chosen.
         evaluate: how architectures are scored: with the weights of a `supernet`, or each by training it alone
@@ -92,7 +103,9 @@ class SearchSettings:
     limit: int | None = None
     device: str = LOCAL
     strategy: str = "regularized_evolution"
-    reward: Literal["tunas", "mnasnet"] = "tunas"
+    reward: Literal["tunas", "mnasnet", "mnasnet_hard", "within"] = "tunas"
+    objectives: tuple[Objective, ...] = ()
+    combine: Literal["worst", "weighted"] = "worst"
     target_ms: float | None = None
     margin: float = 0.04
     evaluate: Literal["supernet", "train"] = "supernet"
@@ -113,9 +126,18 @@ class SearchSettings:
                 raise UserError(f"`{name}` must be at least 1, found {getattr(self, name)}.")
         if self.target_ms is not None and not self.target_ms > 0:
             raise UserError(f"`target_ms` must be above 0, found {self.target_ms}.")
-        if self.strategy not in STRATEGIES and self.strategy not in DIFFERENTIABLE:
-            known = ", ".join((*STRATEGIES, *DIFFERENTIABLE))
-            raise UserError(f"No strategy named {self.strategy!r}. There are: {known}.")
+        known = (*STRATEGIES, *DIFFERENTIABLE)
+        if self.strategy not in known and not self.strategy.endswith(".py"):
+            raise UserError(
+                f"No strategy named {self.strategy!r}. There are: {', '.join(known)}; or give a Python "
+                "file that defines strategy(space), whose name ends in .py."
+            )
+        for one in self.objectives:
+            if one.metric not in ("latency_ms", *_ADD_UP) or (one.metric == "latency_ms") != bool(one.device):
+                raise UserError(
+                    "`objectives` beside accuracy and latency are latency_ms with a `device`, or without one "
+                    f"{', '.join(_ADD_UP)}; found {one.name!r}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,6 +159,7 @@ def run(
     *,
     workers: int | Literal["auto"] = "auto",
     cluster: ClusterSettings | None = None,
+    strategy: Factory | None = None,
     command: str = "",
     progress: Progress | None = None,
 ) -> Summary:
@@ -147,6 +170,7 @@ def run(
         folder: made by `open_run`; what an earlier start left there is not done again.
         workers: networks trained at once; 0 trains them in this process, without Ray.
         cluster: where, and what each may take; its `workers` do not count.
+        strategy: what `settings.strategy` names, where that is a file.
     """
     progress = progress or Silent()
     started = time.perf_counter()
@@ -159,6 +183,7 @@ def run(
         update(1, 1, f"{len(table.table.layers)} layers, {table.machine['isa']}")
     latency = table.tabulate(space)
     target_ms = choose_target(settings, space, table, latency)
+    aim = choose_aim(settings, space, latency, target_ms)
 
     cluster = dataclasses.replace(cluster or ClusterSettings(), workers=workers)
     context = Context(
@@ -167,7 +192,7 @@ def run(
         validation=data.validation,
         candidate=settings.candidate,
         network=settings.network,
-        supernet=settings.supernet,
+        supernet=supernet_settings(settings),
         seed=settings.seed,
         run=folder,
     )
@@ -184,12 +209,14 @@ def run(
                 trials = _descend(settings, space, data, latency, target_ms, log, folder, update)
         elif settings.evaluate == "train":
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
-                trials = _search_by_training(settings, context, latency, target_ms, log, crew, digest, watch)
+                trials = _search_by_training(
+                    settings, context, aim, strategy, target_ms, log, crew, digest, watch
+                )
         else:
             with progress.stage("Train the supernet") as update:
                 variables = _supernet(settings, context, folder, log, cluster, digest, update)
             with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-                trials = _search(settings, space, data, variables, latency, target_ms, log, update)
+                trials = _search(settings, space, data, variables, aim, strategy, target_ms, log, update)
         search_seconds = time.perf_counter() - started
         chosen = choose_finalists(
             trials, target_ms=target_ms * (1 - settings.margin), count=settings.finalists
@@ -262,6 +289,7 @@ def load_settings(folder: Path) -> SearchSettings:
         return SearchSettings(
             **{
                 **fields,
+                "objectives": tuple(Objective(**one) for one in fields["objectives"]),
                 "supernet": SupernetSettings(**fields["supernet"]),
                 "architecture": ArchitectureSettings(**fields["architecture"]),
                 "candidate": CandidateSettings(**fields.get("candidate", {})),
@@ -291,15 +319,46 @@ def choose_target(settings: SearchSettings, space: Space, table: LatencyModel, l
     return target_ms
 
 
+def supernet_settings(settings: SearchSettings) -> SupernetSettings:
+    """Returns how the supernet is trained: for `progressive` by shrinking, unless the settings say how."""
+    if settings.strategy != "progressive" or any(settings.supernet.opens.values()):
+        return settings.supernet
+    return dataclasses.replace(settings.supernet, **SHRINKING)
+
+
+def choose_aim(settings: SearchSettings, space: Space, latency: Tabulated, target_ms: float) -> Aim:
+    """Returns what the search wants; raises `UserError` where a target is out of reach."""
+    tables = {"latency_ms": latency}
+    for one in settings.objectives:
+        if one.device is not None:
+            tables[one.name] = ready_device(one.device, space).tabulate(space)
+        else:
+            tables[one.name] = tabulate(space, _ADD_UP[one.metric])
+    count = len(space.choices)
+    ranges = {name: (table.fastest(count)[1], table.slowest(count)[1]) for name, table in tables.items()}
+    check_reachable(settings.objectives, ranges)
+    within_ms = target_ms * (1 - settings.margin)
+    limits = (Objective("latency_ms", target=within_ms), *settings.objectives)
+    return Aim(
+        trials=settings.trials,
+        objectives=(Objective("accuracy"), *limits),
+        costs=Costs(functions=tables, objectives=limits),
+    )
+
+
 def choose_reward(settings: SearchSettings, target_ms: float) -> Reward:
     """Returns the reward that the settings name."""
-    return of_metrics({"tunas": tunas, "mnasnet": mnasnet}[settings.reward](target_ms))
+    limits = [Objective("latency_ms", target=target_ms)]
+    limits += [one for one in settings.objectives if one.target is not None]
+    return of_ratio(
+        REWARDS[settings.reward], {"worst": worst, "weighted": weighted}[settings.combine](limits)
+    )
 
 
 def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
     """Returns the most accurate distinct trials within the target, the faster one first among equals."""
     distinct = {trial.arch: trial for trial in reversed(trials)}.values()
-    within = [trial for trial in distinct if trial.metrics["latency_ms"] <= target_ms]
+    within = [trial for trial in distinct if _within(trial, target_ms)]
     if not within:
         fastest = min(trial.metrics["latency_ms"] for trial in distinct)
         raise UserError(
@@ -423,7 +482,8 @@ def _supernet(
 def _search_by_training(
     settings: SearchSettings,
     context: Context,
-    latency: Tabulated,
+    aim: Aim,
+    factory: Factory | None,
     target_ms: float,
     log: TrialLog,
     crew: Crew,
@@ -435,7 +495,7 @@ def _search_by_training(
     shown = 0.0
     for trials in search_ahead(
         space,
-        STRATEGIES[settings.strategy](space),
+        make(settings.strategy, factory or STRATEGIES[settings.strategy], space, aim),
         choose_reward(settings, target_ms),
         crew,
         lambda arch: candidates.candidate_spec(context, arch, data=digest),
@@ -444,15 +504,15 @@ def _search_by_training(
         ahead=settings.ahead,
         seed=settings.seed,
         plan=Schedule(rungs, settings.candidate.reduction) if len(rungs) > 1 else None,
-        beside=lambda arch: {"latency_ms": float(latency([arch])[0])},
+        beside=lambda arch: aim.costs.metrics([arch])[0],
+        admits=lambda arch: settings.strategy in SOFT or not aim.costs.excess(np.array([arch]))[0] > 0,
     ):
         # To look at all of them whenever one finishes would take longer than the search.
         if time.monotonic() - shown < 1 and len(trials) > settings.ahead:
             continue
         shown = time.monotonic()
-        known = [t.metrics for t in trials if t.metrics is not None]
-        within = [metrics["accuracy"] for metrics in known if metrics["latency_ms"] <= target_ms]
-        note = f"best within target {max(within):.1%}" if within else "none within target yet"
+        met = [t.metrics["accuracy"] for t in trials if t.metrics and _within(t, target_ms)]
+        note = f"best within target {max(met):.1%}" if met else "none within target yet"
         finished = sum(trial.state != "open" for trial in trials)
         watch(finished, settings.trials, note, crew.status())
     found = highest_rungs(trials)
@@ -467,7 +527,8 @@ def _search(
     space: Space,
     data: Data,
     variables: Variables,
-    latency: Tabulated,
+    aim: Aim,
+    factory: Factory | None,
     target_ms: float,
     log: TrialLog,
     update: Update,
@@ -482,15 +543,20 @@ def _search(
     )
 
     def evaluate(archs: Sequence[Arch]) -> list[dict[str, float]]:
-        return [
-            {"accuracy": float(accuracy), "latency_ms": float(ms)}
-            for accuracy, ms in zip(accuracies(archs), latency(archs), strict=True)
-        ]
+        found = aim.costs.metrics(archs)
+        # What costs nothing to know comes first; what it rules out is not evaluated.
+        over = aim.costs.excess(np.array(archs)) > 0
+        admitted = [i for i in range(len(archs)) if settings.strategy in SOFT or not over[i]]
+        if admitted:
+            scores = accuracies([archs[i] for i in admitted])
+            for i, accuracy in zip(admitted, scores, strict=True):
+                found[i]["accuracy"] = float(accuracy)
+        return found
 
     trials: list[Trial] = []
     for trials in search(
         space,
-        STRATEGIES[settings.strategy](space),
+        make(settings.strategy, factory or STRATEGIES[settings.strategy], space, aim),
         choose_reward(settings, target_ms),
         evaluate,
         log,
@@ -498,10 +564,14 @@ def _search(
         batch=settings.batch,
         seed=settings.seed,
     ):
-        within = [t.metrics["accuracy"] for t in trials if t.metrics["latency_ms"] <= target_ms]
-        note = f"best within target {max(within):.1%}" if within else "none within target yet"
+        met = [t.metrics["accuracy"] for t in trials if _within(t, target_ms)]
+        note = f"best within target {max(met):.1%}" if met else "none within target yet"
         update(len(trials), settings.trials, note)
     return trials
+
+
+def _within(trial: Trial, target_ms: float) -> bool:
+    return "accuracy" in trial.metrics and trial.metrics["latency_ms"] <= target_ms
 
 
 def _candidates(
@@ -616,6 +686,7 @@ def _conclude(
                 is_finalist=any(trial.arch == space.text(f.trained.candidate.arch) for f in finalists),
             )
             for trial in trials
+            if "accuracy" in trial.metrics
         ),
         finalists=tuple(
             Finalist(

@@ -90,9 +90,13 @@ def _propose(strategy: Strategy, state: State, known: dict, seed: int, numbers: 
 
 
 def pareto(trials: Sequence[Trial]) -> list[Trial]:
-    """Returns the trials that no other beats in accuracy and latency at once, fastest first."""
+    """Returns the trials that no other beats in accuracy and latency at once, fastest first.
+
+    Those that were not evaluated, as they missed a target, are left out.
+    """
     front: list[Trial] = []
-    for trial in sorted(trials, key=lambda t: (t.metrics["latency_ms"], -t.metrics["accuracy"], t.number)):
+    known = [trial for trial in trials if "accuracy" in trial.metrics]
+    for trial in sorted(known, key=lambda t: (t.metrics["latency_ms"], -t.metrics["accuracy"], t.number)):
         if not front or trial.metrics["accuracy"] > front[-1].metrics["accuracy"]:
             front.append(trial)
     return front

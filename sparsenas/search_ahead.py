@@ -33,6 +33,7 @@ def search_ahead(
     seed: int,
     plan: Schedule | None = None,
     beside: Callable[[Arch], Mapping[str, float]] = lambda arch: {},
+    admits: Callable[[Arch], bool] = lambda arch: True,
 ) -> Iterator[list[Trial]]:
     """Yields all trials so far when some finished or a second has passed, until there are `trials` of them.
 
@@ -45,6 +46,7 @@ def search_ahead(
         ahead: proposals that are made before the result of the first of them is known.
         plan: steps of rungs, where the best are trained on.
         beside: metrics of an architecture that need no training.
+        admits: whether an architecture is worth training; of others nothing else is known.
     """
     state, told = strategy.init(), 0
     rows: list[Trial] = []
@@ -65,6 +67,10 @@ def search_ahead(
         if spec is None:
             return
         candidate = candidate_id(spec)
+        if not admits(arch):
+            log.finish(candidate, trial.rung, metrics=beside(arch))
+            rows[-1] = Trial(trial.number, trial.arch, dict(beside(arch)), trial.rung)
+            return
         key = candidate, trial.rung
         waiting.setdefault(key, []).append(trial.number)
         if len(waiting[key]) == 1:
@@ -84,7 +90,8 @@ def search_ahead(
             return
         arch = space.parse(trial.arch)
         value = reward(trial.metrics)
-        found[trial.rung][first[arch]] = value
+        if "accuracy" in trial.metrics:
+            found[trial.rung][first[arch]] = value
         if not trial.rung:
             state = strategy.tell(state, arch, Result(value, trial.metrics))
 

@@ -15,7 +15,7 @@ LAYERS = (
     {"errors", "progress"},
     {"files", "sparsity", "native", "data", "dims"},
     {"space", "checkpoint"},
-    {"builder"},
+    {"builder", "objectives"},
     {"blocks", "networks", "nn", "strategies"},
     {"export"},
     {"supernet", "latency"},

@@ -21,6 +21,7 @@ from sparsenas.strategies.reinforce import reinforce
 
 EVALUATIONS = (25, 50, 100, 200, 300)
 PEER = "pymoo_nsga2"
+NAMES = ("random", "regularized_evolution", "reinforce", "progressive", "predictor", "nsga2", PEER)
 _FRONTS = ("random", "nsga2", PEER)
 # How often a strategy is asked for something that was not evaluated yet, as in a search.
 _RETRIES = 20
@@ -175,21 +176,15 @@ def bench_strategies(
     return {"machine": native.cpu(), "version": __version__, "records": records}
 
 
-def names(only: Sequence[str] = ()) -> tuple[str, ...]:
-    """Returns the strategies that are compared."""
-    known = ("random", "regularized_evolution", "reinforce", "progressive", "predictor", "nsga2", PEER)
-    return tuple(
-        name for name in known if (name in only or not only) and (name != PEER or pymoo_nsga2.installed())
-    )
-
-
 def _runs(
     table: Table, *, seeds: int, evaluations: Sequence[int], only: Sequence[str], noisy: bool
 ) -> Iterator[tuple[str, list[Run]]]:
     longest = max(evaluations)
     factories: Mapping[str, Callable[[], Strategy]] = strategies(table, longest)
-    for name in names(only):
-        if name in _FRONTS and not table.costs:
+    for name in NAMES:
+        # A front has accuracy and a cost.
+        without = name in ("nsga2", PEER) and not table.costs
+        if (only and name not in only) or without or (name == PEER and not pymoo_nsga2.installed()):
             continue
         runs = []
         for seed in range(seeds):
@@ -221,7 +216,11 @@ def _records(
     for count in evaluations:
         regrets = np.array([regret(table, run, count) for run in runs])
         spread = regrets.std(ddof=1) / np.sqrt(len(runs)) if len(runs) > 1 else 0.0
-        volumes = [hypervolume(table, run.rows[:count]) for run in runs] if name in _FRONTS else None
+        volumes = (
+            [hypervolume(table, run.rows[:count]) for run in runs]
+            if name in _FRONTS and table.costs
+            else None
+        )
         yield {
             "table": table.name + (", one training" if noisy else ""),
             "strategy": name,

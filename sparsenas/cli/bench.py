@@ -11,6 +11,7 @@ BENCHMARKS = {
     "training": "training steps on a processor, beside PyTorch",
     "latency": "predictions of latency tables, on networks measured here and now",
     "supernet": "cost of a supernet, and how well it ranks networks",
+    "strategies": "how few evaluations search strategies need, on tables of trained architectures",
     "chaos": "a search on a cluster whose workers, drivers and nodes are killed",
 }
 

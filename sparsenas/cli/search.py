@@ -10,13 +10,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from sparsenas.cli.lookup import find_experiment, find_space
+from sparsenas.cli.lookup import find_experiment, find_space, find_strategy
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.errors import UserError
 from sparsenas.pipeline import SearchSettings, load_settings, open_run, run
 from sparsenas.report.summary import Summary
+from sparsenas.strategies.catalog import Factory
+from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +57,10 @@ def main(args: list[str]) -> None:
             raise UserError("A resumed run stays in its folder; give --resume without --out.")
         folder, settings = options.resume, load_settings(options.resume)
         _check_unchanged(folder, settings, asked=options.settings)
-        space = find_space(settings.space, settings.side)
+        space, strategy = find_space(settings.space, settings.side), _factory(settings)
     else:
         settings = options.settings
-        space = find_space(settings.space, settings.side)
+        space, strategy = find_space(settings.space, settings.side), _factory(settings)
         folder = options.out or _new_folder(settings, space.name)
         open_run(folder, settings)
     terminal.print(f"Run folder {folder}")
@@ -67,6 +69,7 @@ def main(args: list[str]) -> None:
             settings,
             space,
             folder,
+            strategy=strategy,
             workers=options.cluster.workers,
             cluster=options.cluster,
             command=shlex.join(["sparsenas", "search", *args]),
@@ -134,6 +137,10 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return found
+
+
+def _factory(settings: SearchSettings) -> Factory | None:
+    return None if settings.strategy in DIFFERENTIABLE else find_strategy(settings.strategy)
 
 
 def _new_folder(settings: SearchSettings, space: str) -> Path:

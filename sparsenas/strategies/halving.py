@@ -83,7 +83,7 @@ def budget(plan: Schedule, trials: int) -> int:
     """Returns the steps that so many trials take together with synchronous halving.
 
     >>> budget(schedule(least=10, most=160), trials=16)
-    440
+    400
     """
     total, before = 0, 0
     for steps in plan.rungs:

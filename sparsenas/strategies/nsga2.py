@@ -32,7 +32,7 @@ def nsga2(
     space: Space,
     *,
     objectives: Sequence[Objective],
-    population: int = 40,
+    population: int = 20,
     crossover: float = 0.9,
 ) -> Strategy:
     """Looks for architectures that are not beaten in all objectives at once.
@@ -126,8 +126,8 @@ def crowding(values: np.ndarray, rank: np.ndarray) -> np.ndarray:
         for column in values[distinct].T:
             order = distinct[np.argsort(column, kind="stable")]
             ordered = np.sort(column)
-            span = ordered[-1] - ordered[0]
             distance[order[[0, -1]]] = np.inf
-            if np.isfinite(span) and span > 0:
-                distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
+            # What was not evaluated costs infinitely much.
+            if np.isfinite(ordered).all() and ordered[-1] > ordered[0]:
+                distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / (ordered[-1] - ordered[0])
     return distance

@@ -1,8 +1,11 @@
 """Many architectures at once, as integer arrays [N, choices], for strategies that score thousands."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from sparsenas.space import Space
+from sparsenas.space import Arch, Space
+from sparsenas.strategies.base import Probabilities
 
 
 def sizes_of(space: Space) -> np.ndarray:
@@ -18,6 +21,19 @@ def all_archs(sizes: np.ndarray) -> np.ndarray:
 def random_archs(rng: np.random.Generator, sizes: np.ndarray, count: int) -> np.ndarray:
     """Draws every choice uniformly."""
     return rng.integers(sizes, size=(count, len(sizes)))
+
+
+def frequencies(sizes: np.ndarray, archs: Sequence[Arch]) -> Probabilities:
+    """Returns how often each option occurs: what a population believes. All options alike where it is empty.
+
+    >>> [part.tolist() for part in frequencies(np.array([2, 2]), [(0, 1), (1, 1)])]
+    [[0.5, 0.5], [0.0, 1.0]]
+    """
+    if not archs:
+        return tuple(np.full(size, 1 / size) for size in sizes)
+    columns = np.array(archs).T
+    pairs = zip(columns, sizes, strict=True)
+    return tuple(np.bincount(column, minlength=size) / len(archs) for column, size in pairs)
 
 
 def mutants(rng: np.random.Generator, sizes: np.ndarray, parents: np.ndarray, count: int) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Bayesian optimisation with an accuracy predictor (BANANAS, White et al., 2021, https://arxiv.org/abs/1910.11858;
 here with a Gaussian process, as in NAS-BOWL, Ru et al., 2021, https://arxiv.org/abs/2006.07556)."""
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from sparsenas.space import Arch, Space
 from sparsenas.strategies.base import Result, Strategy
@@ -25,6 +27,8 @@ _ROUNDS, _PARENTS = 3, 24
 _BELOW = 2.0
 # Architectures that the scale of the costs is taken from.
 _SCALE = 1024
+
+T = TypeVar("T")
 
 Numbers = Callable[[np.ndarray], np.ndarray]
 """A function of architectures as an integer array [N, choices]."""
@@ -99,6 +103,7 @@ def predictor(
     def init() -> State:
         return State((), (), (), process.prior(), initial)
 
+    @_alone
     def tell(state: State, arch: Arch, result: Result) -> State:
         value = result.reward if learns is None else result.metrics.get(learns, np.nan)
         archs, values = (*state.archs, arch), (*state.values, float(value))
@@ -114,6 +119,7 @@ def predictor(
     def expect(state: State, arch: Arch) -> State:
         return state._replace(expected=(*state.expected, arch))
 
+    @_alone
     def ask(state: State, rng: np.random.Generator) -> Arch:
         values = np.array(state.values, float)
         rows = _informative(values, _TOLD)
@@ -167,6 +173,7 @@ def predictor(
         over = excess(archs)
         return np.where(over > 0, -1e6 * (1 + over), scores)
 
+    @_alone
     def recommend(state: State) -> Arch:
         values = np.array(state.values, float)
         if excess is not None:
@@ -180,6 +187,22 @@ def predictor(
         return state.archs[rows[int(np.argmax(process.mean(told, x, state.theta)))]]
 
     return Strategy(init, ask, tell, expect, recommend=recommend)
+
+
+def _alone(function: Callable[..., T]) -> Callable[..., T]:
+    """Lets a function use one thread: for matrices as small as these, others cost more than they save."""
+
+    @functools.wraps(function)
+    def wrapped(*args):
+        with _threads().limit(limits=1, user_api="blas"):
+            return function(*args)
+
+    return wrapped
+
+
+@functools.cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _informative(values: np.ndarray, most: int) -> np.ndarray:

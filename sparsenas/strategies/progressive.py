@@ -1,16 +1,12 @@
 """Evolution over a supernet that was trained by progressive shrinking (Once-for-All, Cai et al., 2020,
 https://arxiv.org/abs/1908.09791)."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from sparsenas.space import Arch, Space
 from sparsenas.strategies.base import Result, Strategy
-
-# Tries to find an offspring that meets the constraint, as OFA repeats each until one does.
-_TRIES = 50
 
 SHRINKING = {"kernels_from": 0.0, "depths_from": 0.25, "widths_from": 0.5, "sparsities_from": 0.75}
 """The parts of the supernet's training after which each kind of choice opens: kernel sizes, then depths, then
@@ -36,18 +32,17 @@ def progressive(
     parents: float = 0.25,
     mutations: float = 0.5,
     mutate: float = 0.1,
-    admits: Callable[[Arch], bool] | None = None,
 ) -> Strategy:
     """Breeds generations from the best so far, as Once-for-All searches its supernet.
 
     A part of each generation is mutations of a parent, in which every choice is drawn anew with probability
-    `mutate`; the others take each choice from either of two parents. What is not admitted is drawn again
-    before anything is evaluated. OFA's own population is 100, for an accuracy predictor that costs nothing.
+    `mutate`; the others take each choice from either of two parents. OFA's own population is 100, for an
+    accuracy predictor that costs nothing; it draws each offspring until one meets the constraint, which here
+    `admitted` does for any strategy.
 
     Args:
         parents: part of a generation that the next one is bred from.
         mutations: part of a generation.
-        admits: whether an architecture meets the constraints, such as its predicted latency.
     """
     kept = round(parents * population)
     if population < 4 or not 2 <= kept <= population:
@@ -69,13 +64,6 @@ def progressive(
         return Generations(tuple(ranked[:kept]), ())
 
     def ask(state: Generations, rng: np.random.Generator) -> Arch:
-        for _ in range(_TRIES):
-            arch = _draw(state, rng)
-            if admits is None or admits(arch):
-                break
-        return arch
-
-    def _draw(state: Generations, rng: np.random.Generator) -> Arch:
         if not state.parents:
             return space.sample(rng)
         one, other = (state.parents[int(i)][0] for i in rng.integers(len(state.parents), size=2))

@@ -13,7 +13,7 @@ def installed() -> bool:
 
 
 def play(
-    table: Table, cost: str, accuracy: np.ndarray, seed: int, evaluations: int, *, population: int = 40
+    table: Table, cost: str, accuracy: np.ndarray, seed: int, evaluations: int, *, population: int = 20
 ) -> np.ndarray:
     """Returns the rows of a table that pymoo evaluates, in its order.
 
