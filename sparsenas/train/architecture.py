@@ -148,7 +148,7 @@ def train_architecture(
         UserError: when a loss is no longer finite, images cannot be halved, or what is kept does not fit.
     """
     init_rng, halves_rng, data_rng, held_rng, key_rng = np.random.default_rng(seed).spawn(5)
-    weights, held = _halves(split, settings, halves_rng)
+    weights, held = halves(split, settings, halves_rng)
     root = jax.random.key(int(key_rng.integers(2**31)))
     calls = -(-settings.steps // settings.rank_every)
     variables = net.init(init_rng)
@@ -311,7 +311,7 @@ def _stepper(
     return steps_of
 
 
-def _halves(split: Split, settings: ArchitectureSettings, rng: np.random.Generator) -> tuple[Split, Split]:
+def halves(split: Split, settings: ArchitectureSettings, rng: np.random.Generator) -> tuple[Split, Split]:
     """Returns the images of the weights and those of the logits, both with all classes alike."""
     weights, held = stratify(split.labels, (1 - settings.held, settings.held), rng)
     if not len(weights) or not len(held):
