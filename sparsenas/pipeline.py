@@ -76,8 +76,8 @@ class SearchSettings:
         dataset: `digits`, or a folder or archive with train/<class>/* and test/<class>/*.
         limit: at most this many images of each split, for a quick look.
         device: the latency table: `local` (measured here when needed), a name, or a table's file.
-        strategy: how architectures are proposed: a name, or a Python file that defines strategy(space). Or one
-            that trains its beliefs along with a supernet: `darts`, `darts2` (second order), `gumbel` or
+        strategy: how architectures are proposed: a name, or a Python file that defines strategy(space). Or
+            one that trains its beliefs along with a supernet: `darts`, `darts2` (second order), `gumbel` or
             `proxyless`, which need no trials, batch and reward.
         reward: how accuracy and latency become one number: MnasNet's soft or hard form, TuNAS' absolute one,
             or accuracy alone of what is within the target.

@@ -4,16 +4,13 @@ The networks have weights of their own and are computed by the supernet's code, 
 as data: one compilation serves all. Each is trained dense first, then its zeros are put where weights are
 smallest, and it is trained on. Of networks that differ in their zeros alone the dense part is the same
 computation, and done once.
-
-The table has the format of NAS-Bench-Macro (Su et al., 2021, https://arxiv.org/abs/2103.11922): architectures
-as digits, `test_acc` of every seed in percent, `mean_acc`, `std`, `params`, `flops`; and `latency_ms`.
 """
 
 import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,8 @@ import numpy as np
 import optax
 from jax import lax
 
-from sparsenas import files
+from sparsenas import __version__, files, native
+from sparsenas.bench.tabular import Table
 from sparsenas.data import Split, load
 from sparsenas.errors import UserError
 from sparsenas.export.network import random_network
@@ -125,47 +123,64 @@ def train_grid(
             path = folder / f"seed-{seed}-{i}.json"
             if not path.exists():
                 accuracies = trainer(seed, chunk).tolist()
-                files.write(path, json.dumps(dict(zip(map(digits, chunk), accuracies, strict=True))) + "\n")
+                files.write(
+                    path, json.dumps(dict(zip(map(space.text, chunk), accuracies, strict=True))) + "\n"
+                )
             known = json.loads(path.read_text(encoding="utf-8"))
             for arch in chunk:
-                found[arch].append(known[digits(arch)])
+                found[arch].append(known[space.text(arch)])
     report(settings.seeds * len(archs), settings.seeds * len(archs), "")
     return found
 
 
-def digits(arch: Arch) -> str:
-    """Returns an architecture as the table has it: a digit for each choice."""
-    return "".join(map(str, arch))
+def trained_table(space: Space, settings: GridSettings, accuracies: dict[Arch, list[float]]) -> Table:
+    """Returns the table of a space, without latencies yet."""
+    archs = tuple(accuracies)
+    layers = [space.layers(arch) for arch in archs]
+    return Table(
+        name=space.name,
+        choices=space.choices,
+        archs=archs,
+        accuracy=np.array([accuracies[arch] for arch in archs]),
+        costs={
+            "macs": np.array([sum(layer.macs for layer in one) for one in layers], float),
+            "parameters": np.array([sum(layer.parameters for layer in one) for one in layers], float),
+        },
+        how={
+            "space": space.fingerprint(),
+            "version": __version__,
+            "trained": dataclasses.asdict(settings),
+        },
+    )
 
 
-def measure_grid(space: Space, settings: MeasureSettings) -> dict[Arch, float]:
-    """Returns the milliseconds of every network, measured here in turns on one core.
+def measured_table(space: Space, table: Table, settings: MeasureSettings) -> Table:
+    """Returns the table with the milliseconds of every network, measured here in turns on one core.
 
     How long a network takes does not depend on what it has learned: its weights are random.
+
+    Raises:
+        UserError: where the table is of another space.
     """
-    archs = all_networks(space)
-    models = [to_bytes(random_network(space.layers(arch), seed=0)) for arch in archs]
-    return dict(zip(archs, interleaved(models, settings).tolist(), strict=True))
+    check_space(space, table)
+    models = [to_bytes(random_network(space.layers(arch), seed=0)) for arch in table.archs]
+    ms = interleaved(models, settings)
+    measured = {"machine": native.cpu(), "build": native.build_id(), **dataclasses.asdict(settings)}
+    return replace(
+        table,
+        costs={**table.costs, "latency_ms": ms},
+        device=native.cpu()["cpu"],
+        how={**table.how, "measured": measured},
+    )
 
 
-def as_table(
-    space: Space, accuracies: dict[Arch, list[float]], latencies: dict[Arch, float] | None
-) -> dict[str, dict[str, Any]]:
-    """Returns the table as its file has it; without latencies where none are given."""
-    table = {}
-    for arch, found in accuracies.items():
-        layers = space.layers(arch)
-        percent = 100 * np.array(found)
-        table[digits(arch)] = {
-            "test_acc": [round(float(one), 3) for one in percent],
-            "mean_acc": float(percent.mean()),
-            "std": float(percent.std()),
-            "params": sum(layer.parameters for layer in layers),
-            "flops": sum(layer.macs for layer in layers),
-        }
-        if latencies is not None:
-            table[digits(arch)]["latency_ms"] = round(latencies[arch], 6)
-    return table
+def check_space(space: Space, table: Table) -> None:
+    """Raises `UserError` where a table is of another space."""
+    if table.how.get("space") != space.fingerprint():
+        raise UserError(
+            f"The table {table.name!r} is of another space than {space.name!r}, or of another version of it; "
+            "make it again: sparsenas bench grid."
+        )
 
 
 def _claim(folder: Path, space: Space, settings: GridSettings) -> None:

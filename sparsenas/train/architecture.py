@@ -116,6 +116,17 @@ class _State(NamedTuple):
     multiplier: jax.Array
 
 
+class _Fixed(NamedTuple):
+    """What no step changes."""
+
+    images: jax.Array
+    labels: jax.Array
+    held_images: jax.Array
+    held_labels: jax.Array
+    aim_ms: jax.Array
+    root: jax.Array
+
+
 class _Trace(NamedTuple):
     """What the steps of a call leave beside the state, each [steps]; zeros where logits do not move."""
 
@@ -148,7 +159,7 @@ def train_architecture(
         UserError: when a loss is no longer finite, images cannot be halved, or what is kept does not fit.
     """
     init_rng, halves_rng, data_rng, held_rng, key_rng = np.random.default_rng(seed).spawn(5)
-    weights, held = _halves(split, settings, halves_rng)
+    weights, held = halves(split, settings, halves_rng)
     root = jax.random.key(int(key_rng.integers(2**31)))
     calls = -(-settings.steps // settings.rank_every)
     variables = net.init(init_rng)
@@ -170,10 +181,18 @@ def train_architecture(
         done, kept = found
         state, noted = kept["state"], tuple(np.array(one) for one in kept["noted"])
         variables = variables._replace(ranks=kept["ranks"])
-    steps_of = _stepper(
-        net, variables, strategy, latency, optimizer, adam, settings, target_ms=target_ms, root=root
+    steps_of = _stepper(net, variables, strategy, latency, optimizer, adam, settings)
+    # Arguments of the compiled function: constants would make it another one for every target and seed.
+    fixed = jax.device_put(
+        _Fixed(
+            weights.images,
+            weights.labels,
+            held.images,
+            held.labels,
+            np.float32(target_ms * (1 - settings.below)),
+            root,
+        )
     )
-    fixed = jax.device_put((weights.images, weights.labels, held.images, held.labels))
     state = jax.device_put(state)
     drawn = _drawn(weights, held, settings, data_rng, held_rng)
     for _ in range(0, done, settings.rank_every):
@@ -218,15 +237,11 @@ def _stepper(
     optimizer: optax.GradientTransformation,
     adam: optax.GradientTransformation,
     settings: ArchitectureSettings,
-    *,
-    target_ms: float,
-    root: jax.Array,
 ) -> Callable[..., tuple[_State, _Trace]]:
     """Returns a compiled function that does some steps in one call."""
     frozen = round(settings.frozen * settings.steps)
     # The multiplier climbs so much in each step, however many there are.
     climb = settings.ascent / max(settings.steps - frozen, 1)
-    aim_ms = target_ms * (1 - settings.below)
 
     def loss(
         params: PyTree, mixture: Mixture, state: _State, ranks: PyTree, seen: tuple, *, hard: bool
@@ -237,7 +252,9 @@ def _stepper(
         value = optax.softmax_cross_entropy_with_integer_labels(outputs, labels).mean()
         return value, (stats, (outputs.argmax(-1) == labels).mean())
 
-    def move_logits(state: _State, ranks: PyTree, seen: tuple, held: tuple, key: jax.Array):
+    def move_logits(
+        state: _State, ranks: PyTree, seen: tuple, held: tuple, aim_ms: jax.Array, key: jax.Array
+    ) -> tuple[_State, jax.Array, jax.Array]:
         progress = state.step / settings.steps
 
         def training(params: PyTree, mixture: Mixture) -> jax.Array:
@@ -271,11 +288,13 @@ def _stepper(
         moved = state._replace(logits=logits, moments=moments, multiplier=jnp.float32(multiplier))
         return moved, jnp.float32(value), jnp.float32(excess)
 
-    def one_step(state: _State, ranks: PyTree, seen: tuple, held: tuple) -> tuple[_State, _Trace]:
-        for_logits, for_weights = jax.random.split(jax.random.fold_in(root, state.step))
+    def one_step(
+        state: _State, ranks: PyTree, seen: tuple, held: tuple, fixed: _Fixed
+    ) -> tuple[_State, _Trace]:
+        for_logits, for_weights = jax.random.split(jax.random.fold_in(fixed.root, state.step))
         state, held_loss, excess = lax.cond(
             state.step >= frozen,
-            lambda: move_logits(state, ranks, seen, held, for_logits),
+            lambda: move_logits(state, ranks, seen, held, fixed.aim_ms, for_logits),
             lambda: (state, jnp.float32(0), jnp.float32(0)),
         )
         mixture = strategy.draw(state.logits, for_weights, state.step / settings.steps)
@@ -293,16 +312,17 @@ def _stepper(
 
     @jax.jit
     def steps_of(
-        state: _State, ranks: PyTree, fixed: tuple, batches: Batch, held_batches: Batch, steps: jax.Array
+        state: _State, ranks: PyTree, fixed: _Fixed, batches: Batch, held_batches: Batch, steps: jax.Array
     ) -> tuple[_State, _Trace]:
-        images, labels, held_images, held_labels = fixed
-
         def step(i: int, carry: tuple[_State, _Trace]) -> tuple[_State, _Trace]:
             state, traces = carry
             batch, held_batch = jax.tree.map(lambda a: a[i], (batches, held_batches))
-            seen = to_float(augmented(images, batch)), labels[batch.indices]
-            held = to_float(held_images[held_batch.indices]), held_labels[held_batch.indices]
-            state, trace = one_step(state, ranks, seen, held)
+            seen = to_float(augmented(fixed.images, batch)), fixed.labels[batch.indices]
+            held = (
+                to_float(fixed.held_images[held_batch.indices]),
+                fixed.held_labels[held_batch.indices],
+            )
+            state, trace = one_step(state, ranks, seen, held, fixed)
             return state, jax.tree.map(lambda all, one: all.at[i].set(one), traces, trace)
 
         zeros = jnp.zeros(settings.rank_every)
@@ -311,7 +331,7 @@ def _stepper(
     return steps_of
 
 
-def _halves(split: Split, settings: ArchitectureSettings, rng: np.random.Generator) -> tuple[Split, Split]:
+def halves(split: Split, settings: ArchitectureSettings, rng: np.random.Generator) -> tuple[Split, Split]:
     """Returns the images of the weights and those of the logits, both with all classes alike."""
     weights, held = stratify(split.labels, (1 - settings.held, settings.held), rng)
     if not len(weights) or not len(held):

@@ -17,7 +17,7 @@ from sparsenas.strategies.differentiable.base import Logits, Of, softmax
 _SHARPEST = 0.25
 
 
-def excess(latency: Of, logits: Logits, target_ms: float, progress: jax.Array) -> jax.Array:
+def excess(latency: Of, logits: Logits, target_ms: float | jax.Array, progress: jax.Array) -> jax.Array:
     """Returns log(expected latency / target) of softmax(logits / T), where T falls from 1 to a quarter."""
     temperature = 1 - (1 - _SHARPEST) * progress
     return jnp.log(latency(softmax(logits, temperature)) / target_ms)
@@ -28,7 +28,7 @@ def pull(
     logits: Logits,
     multiplier: jax.Array,
     *,
-    target_ms: float,
+    target_ms: float | jax.Array,
     damping: float,
     progress: jax.Array,
 ) -> tuple[jax.Array, Logits]:
