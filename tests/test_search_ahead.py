@@ -1,4 +1,5 @@
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from sparsenas.cluster.crew import Finished
 from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.strategies.evolution import regularized_evolution
 from sparsenas.strategies.halving import Schedule
+from sparsenas.strategies.random import random
 from sparsenas.trials import TrialLog
 
 SPACE = find_space("tiny")
@@ -114,10 +116,35 @@ def test_best_of_a_rung_train_on(tmp_path):
     found, _ = run(tmp_path / "a", plan=HALVING, trials=100)
     by_rung = [[trial for trial in found if trial.rung == rung] for rung in range(3)]
     assert len(by_rung[0]) > 2 * len(by_rung[1]) > 4 * len(by_rung[2]) > 0
-    for lower, higher in zip(by_rung, by_rung[1:], strict=False):
+    for lower, higher in pairwise(by_rung):
         archs = [trial.arch for trial in higher]
         assert len(set(archs)) == len(archs)
         assert set(archs) <= {trial.arch for trial in lower}
     assert {trial.arch for trial in highest_rungs(found)} == {trial.arch for trial in by_rung[0]}
     for trial in highest_rungs(found):
         assert trial.rung == max(other.rung for other in found if other.arch == trial.arch)
+
+
+def test_what_is_not_admitted_is_not_worked_on(tmp_path):
+    log = TrialLog(tmp_path / "a")
+    workforce = Shuffling(log, seed=1)
+    *_, found = search_ahead(
+        SPACE,
+        random(SPACE),
+        lambda metrics: metrics.get("accuracy", -1.0),
+        workforce,
+        lambda arch: {"arch": SPACE.text(arch)},
+        log,
+        trials=30,
+        ahead=4,
+        seed=3,
+        plan=HALVING,
+        beside=lambda arch: {"macs": float(sum(arch))},
+        admits=lambda arch: arch[0] != 1,
+    )
+    log.close()
+    excluded = [trial for trial in found if SPACE.parse(trial.arch)[0] == 1]
+    assert excluded
+    assert all(trial.metrics == {"macs": float(sum(SPACE.parse(trial.arch)))} for trial in excluded)
+    assert len(workforce.done) == len(found) - len(excluded)
+    assert list(TrialLog(tmp_path / "a")) == found

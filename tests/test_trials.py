@@ -64,6 +64,7 @@ def test_log_survives_a_kill(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=_write_and_die, args=(tmp_path / "log",))
     process.start()
     process.join()
+    assert [row.trial.metrics for row in read_rows(tmp_path / "log")] == [{"accuracy": 0.5}, None]
     assert [trial.metrics for trial in TrialLog(tmp_path / "log")] == [{"accuracy": 0.5}, None]
 
 

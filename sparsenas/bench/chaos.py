@@ -186,11 +186,11 @@ class _Nodes:
 
     def kill(self, node: Any) -> None:
         """Kills all of a node and starts another one in its place."""
-        for pid in self.processes(node):
+        below = self.processes(node)[1:]
+        self._cluster.remove_node(node, allow_graceful=False)
+        for pid in below:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(Exception):
-            self._cluster.remove_node(node, allow_graceful=False)
         self.workers.remove(node)
         self.workers.append(self._add())
 

@@ -11,6 +11,7 @@ from sparsenas.builder import Builder
 from sparsenas.candidates import Context, candidate_spec, crew
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.data import load
+from sparsenas.errors import UserError
 from sparsenas.search_ahead import search_ahead
 from sparsenas.space import Space
 from sparsenas.sparsity.patterns import Sparse
@@ -71,4 +72,8 @@ def main(
 
 if __name__ == "__main__":
     where, address, *numbers, limit = sys.argv[1:]
-    main(Path(where), address, *map(int, numbers), float(limit))
+    try:
+        main(Path(where), address, *map(int, numbers), float(limit))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -40,7 +40,6 @@ class Finished:
     job: Job
     metrics: dict[str, float] | None
     error: str | None
-    arrays: Mapping[str, Any] | None = None
 
 
 class Crew(Protocol):
@@ -104,8 +103,13 @@ class Ledger:
         what = f"{job.candidate}-{job.rung}"
         reach("collected", what)
         record = dict(record)
-        arrays, full = record.pop("arrays", None), record.pop("kind", None) == "disk"
-        said = record.pop("error", None)
+        arrays, full, said = record.pop("arrays", None), record.pop("kind", None), record.pop("error", None)
+        if arrays is not None:
+            # First, as a higher rung starts from them.
+            try:
+                spool.commit(self.run, job.candidate, job.rung, record, arrays)
+            except spool.DiskFull as error:
+                raise _full(str(error)) from None
         metrics = {**job.beside, **record["metrics"]}
         self.log.finish(
             job.candidate, job.rung, metrics=metrics, node=record["node"], seconds=record["seconds"]
@@ -115,15 +119,9 @@ class Ledger:
         reach("recorded", what)
         self.done[record["node"]] += 1
         self.times.append(time.monotonic())
-        try:
-            # For the arrays' sake: a higher rung starts from them.
-            if arrays is not None:
-                spool.commit(self.run, job.candidate, job.rung, record, arrays)
-        except spool.DiskFull as error:
-            full, said = True, str(error)
-        if full:
-            raise UserError(f"{said}; nothing new is proposed. Free space and go on with --resume.")
-        return Finished(job=job, metrics=metrics, error=None, arrays=arrays)
+        if full is not None and arrays is None:
+            raise _full(said)
+        return Finished(job=job, metrics=metrics, error=None)
 
     def outcome(self, record: Mapping[str, Any]) -> str:
         """Returns what to write about an attempt whose record is no result."""
@@ -208,3 +206,7 @@ class Alone:
 
     def status(self) -> Status:
         return self._ledger.status(queued=len(self._queue))
+
+
+def _full(said: str) -> UserError:
+    return UserError(f"{said}; nothing new is proposed. Free space and go on with --resume.")

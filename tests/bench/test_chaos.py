@@ -16,7 +16,7 @@ def test_disturbed_search_finds_the_same(tmp_path):
     command = [
         sys.executable, "-m", "sparsenas", "bench", "chaos", "--candidates", "14", "--steps", "80",
         "--kills", "2", "--driver-kills", "1", "--node-kills", "1", "--frozen", "0", "--no-exits",
-        "--no-scaling", "--json", str(tmp_path / "chaos.json"),
+        "--no-full-disk", "--no-scaling", "--json", str(tmp_path / "chaos.json"),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
