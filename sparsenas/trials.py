@@ -24,6 +24,9 @@ from sparsenas.errors import UserError
 
 FORMAT = 2
 
+DONE = "done"
+"""The outcome of an attempt that left a result."""
+
 State = Literal["done", "failed", "open"]
 
 _SCHEMA = """
@@ -163,11 +166,18 @@ class TrialLog:
         error: str | None = None,
         node: str = "",
         seconds: float | None = None,
+        attempt: int | None = None,
     ) -> None:
-        """Adds the result of a candidate, or why it was given up; the first one stays."""
+        """Adds the result of a candidate, or why it was given up; the first one stays.
+
+        Args:
+            attempt: number of the one that found it, which is done then.
+        """
         values = (candidate, rung, None if metrics is None else _json(metrics), error, node, seconds)
         with self._transaction():
             self._db.execute("insert or ignore into result values (?, ?, ?, ?, ?, ?)", values)
+            if attempt is not None:
+                self._end(candidate, rung, attempt, node, DONE)
 
     def begin(self, candidate: str, rung: int, *, node: str) -> int:
         """Writes that somebody is about to work on a candidate; returns the attempt's number, from 1."""
@@ -185,11 +195,7 @@ class TrialLog:
     def end(self, candidate: str, rung: int, number: int, *, node: str, outcome: str) -> None:
         """Writes how an attempt ended."""
         with self._transaction():
-            self._db.execute(
-                "update attempt set ended = ?, node = ?, outcome = ? "
-                "where candidate = ? and rung = ? and number = ?",
-                (time.time(), node, outcome, candidate, rung, number),
-            )
+            self._end(candidate, rung, number, node, outcome)
 
     def outcomes(self, candidate: str, rung: int) -> list[tuple[str, str | None]]:
         """Returns where the attempts at a candidate were and how they ended, in order; None where nobody
@@ -227,6 +233,13 @@ class TrialLog:
             self._db.close()
             os.close(self._lock)
             self._lock = -1
+
+    def _end(self, candidate: str, rung: int, number: int, node: str, outcome: str) -> None:
+        self._db.execute(
+            "update attempt set ended = ?, node = ?, outcome = ? "
+            "where candidate = ? and rung = ? and number = ?",
+            (time.time(), node, outcome, candidate, rung, number),
+        )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sparsenas.cluster import spool, work
-from sparsenas.cluster.fate import DONE, ERROR, HERE, LOST, MEMORY, REFUSED, fate
+from sparsenas.cluster.fate import ERROR, HERE, LOST, MEMORY, REFUSED, fate
 from sparsenas.cluster.points import reach
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.errors import UserError
@@ -112,10 +112,13 @@ class Ledger:
                 raise _full(str(error)) from None
         metrics = {**job.beside, **record["metrics"]}
         self.log.finish(
-            job.candidate, job.rung, metrics=metrics, node=record["node"], seconds=record["seconds"]
+            job.candidate,
+            job.rung,
+            metrics=metrics,
+            node=record["node"],
+            seconds=record["seconds"],
+            attempt=number,
         )
-        if number is not None:
-            self.log.end(job.candidate, job.rung, number, node=record["node"], outcome=DONE)
         reach("recorded", what)
         self.done[record["node"]] += 1
         self.times.append(time.monotonic())

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sparsenas.trials import DONE
+
 HERE = "this process"
 """The node of an attempt without Ray."""
 
-DONE = "done"
 LOST = "lost"
 """Its node or its controller died: no fault of the candidate."""
 OVERDUE = "overdue"
