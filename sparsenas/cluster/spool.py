@@ -9,7 +9,6 @@ import errno
 import hashlib
 import json
 import os
-import socket
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,7 +73,7 @@ def commit(
     if (found := read(path)) is not None:
         return found
     what = f"{candidate}-{rung}"
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if arrays is not None:

@@ -79,7 +79,7 @@ def test_ray_up_file_fits_rays_schema():
     config = yaml.safe_load((CLUSTERS / "machines.yaml").read_text())
     schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
     assert set(schema["required"]) <= config.keys() <= schema["properties"].keys()
-    assert config["min_workers"] == len(config["provider"]["worker_ips"])
+    assert config["max_workers"] == len(config["provider"]["worker_ips"])
     for commands in ("head_start_ray_commands", "worker_start_ray_commands"):
         (start,) = [line for line in config[commands] if "ray start" in line]
         assert "RAY_AUTH_MODE=token" in start

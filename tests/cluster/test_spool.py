@@ -1,7 +1,8 @@
 import json
-import multiprocessing
 import os
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,21 +20,17 @@ def test_first_result_stays(tmp_path):
     assert os.listdir(tmp_path / "results") == ["x-0.json"]
 
 
-def _commit(folder, node, barrier):
-    barrier.wait()
-    spool.commit(folder, "x", 0, {**RECORD, "node": node}, None)
-
-
 def test_one_of_many_wins(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(3)
-    processes = [context.Process(target=_commit, args=(tmp_path, str(i), barrier)) for i in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-    assert spool.read(spool.place(tmp_path, "x", 0))["node"] in "012"
+    barrier = threading.Barrier(8)
+
+    def commit(node):
+        barrier.wait()
+        return spool.commit(tmp_path, "x", 0, {**RECORD, "node": str(node)}, None)
+
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(commit, range(8)))
+    won = spool.read(spool.place(tmp_path, "x", 0))
+    assert told == [won] * 8
     assert os.listdir(tmp_path / "results") == ["x-0.json"]
 
 
