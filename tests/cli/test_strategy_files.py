@@ -58,7 +58,7 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path, text, said):
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
-        ("[0]['x']", "line 3: TypeError"),
+        ("space.nothing", "line 3: AttributeError"),
         ("(0, 1)", "option indices, found 2"),
         ("[9] * len(space.choices)", "found 9"),
         ("None", "TypeError"),
