@@ -86,7 +86,7 @@ class Process(NamedTuple):
         )
         return np.sqrt(np.maximum(self.variance(x, theta) - (known * known).sum(0), 1e-12))
 
-    def fit(self, x: np.ndarray, y: np.ndarray, theta: np.ndarray, *, iterations: int = 30) -> np.ndarray:
+    def fit(self, x: np.ndarray, y: np.ndarray, theta: np.ndarray, *, iterations: int = 20) -> np.ndarray:
         """Returns the `theta` of the largest posterior density that L-BFGS finds.
 
         It starts from another one, and from the same one with much noise.

@@ -14,7 +14,7 @@ from sparsenas.strategies.gaussian_process import Process
 from sparsenas.strategies.pools import all_archs, mutants, random_archs, sizes_of
 
 # Rows that the process is told, and that its hyperparameters are fitted to: the best and the latest.
-_TOLD, _FITTED = 320, 128
+_TOLD, _FITTED = 256, 96
 # Hyperparameters are fitted again when there are this many times as many trials.
 _GROWTH = 1.15
 # A space of at most so many architectures is looked at as a whole, of others so many at a time.

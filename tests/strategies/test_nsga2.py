@@ -4,9 +4,9 @@ import pytest
 from sparsenas.objectives import Objective
 from sparsenas.strategies.base import Result
 from sparsenas.strategies.nsga2 import crowding, nsga2, ranks
-from tests.strategies.spaces import TINY, grid, play, share
+from tests.strategies.spaces import grid, play, share
 
-TABLE = grid(5, 5, 5)
+TABLE, LARGER = grid(5, 5, 5), grid(*[3] * 10).space
 ACCURACY, LATENCY, MACS = Objective("accuracy"), Objective("latency_ms"), Objective("macs")
 
 
@@ -54,16 +54,16 @@ def test_of_equal_members_one_counts():
 
 def halves(arch):
     """Every other choice makes a network better, all make it slower."""
-    return {"accuracy": share(TINY, arch[::2]), "latency_ms": share(TINY, arch)}
+    return {"accuracy": share(LARGER, arch[::2]), "latency_ms": share(LARGER, arch)}
 
 
 def test_fast_networks_are_better_than_those_of_random_draws():
     def best(archs):
         return max(halves(a)["accuracy"] for a in archs if halves(a)["latency_ms"] <= 0.25)
 
-    asked, _ = play(nsga2(TINY, objectives=(ACCURACY, LATENCY)), 200, halves)
+    asked, _ = play(nsga2(LARGER, objectives=(ACCURACY, LATENCY)), 200, halves)
     rng = np.random.default_rng(0)
-    assert best(asked) > best([TINY.sample(rng) for _ in range(200)]) + 0.02
+    assert best(asked) > best([LARGER.sample(rng) for _ in range(200)]) + 0.02
 
 
 def test_the_population_comes_to_meet_the_targets():
