@@ -45,7 +45,7 @@ def test_a_table_is_measured_and_searched(table, tmp_path, capsys):
     [
         (
             ["differentiable", "--strategy", "dart"],
-            "No search named 'dart'. There are: darts, darts2, gumbel",
+            "No search named 'dart'. There are: darts, darts2",
         ),
         (["differentiable", "--targets", "0"], "`--targets` must be at least 1, found 0"),
         (["grid", "--seeds", "0"], "`seeds` must be at least 1, found 0"),
