@@ -1,4 +1,6 @@
-"""Holds a search at its latency target (Platt and Barr, 1987, Constrained Differential Optimization, NIPS).
+"""Holds a search at its latency target (Platt and Barr, 1987, Constrained Differential Optimization).
+
+https://papers.neurips.cc/paper/1987/hash/a87ff679a2f3e71d9181a67b7542122c-Abstract.html
 
 The trade-off between loss and latency is no setting but found during the search, so that one search is
 enough: with the excess g = log(latency / target), the logits descend and the multiplier ascends on
