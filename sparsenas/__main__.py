@@ -20,8 +20,9 @@ COMMANDS = {
     "run": "classify an image with a model file",
     "profile": "show where a model file spends its time, layer by layer",
     "tune": "find the fastest form of every layer on this machine, and keep it in the model file",
+    "trials": "list the trials of a run, also while it is running",
     "report": "print what a run found, and where its page is",
-    "bench": "measure what this project claims: kernels, networks, latency models",
+    "bench": "measure what this project claims: kernels, networks, latency models, searches that survive",
 }
 
 _USAGE = """usage: sparsenas COMMAND [OPTIONS]

@@ -4,8 +4,11 @@ A run is a folder. Every stage leaves its result there, so that a run that was s
 config.json, trials.sqlite, checkpoints/, candidates/, best/, summary.json, report.html.
 """
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,37 +19,52 @@ from typing import Literal
 import numpy as np
 
 from sparsenas import __version__, candidates, checkpoint, files, native, train
-from sparsenas.candidates import Candidate, Trained
+from sparsenas.candidates import Candidate, Context, Trained
+from sparsenas.cluster.crew import Crew
+from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.data import Data, load
+from sparsenas.descent import descend
 from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network, random_network
 from sparsenas.export.snas import to_bytes
 from sparsenas.latency.devices import ready_device
-from sparsenas.latency.library import LOCAL, cache_folder
+from sparsenas.latency.library import LOCAL
 from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.space_latency import SpaceLatency
+from sparsenas.latency.table import load as load_table
+from sparsenas.latency.table import save as save_table
+from sparsenas.latency.tabulate import Tabulated, tabulate
 from sparsenas.nn.pure import Variables
-from sparsenas.progress import Progress, Silent, Update
+from sparsenas.objectives import Costs, Objective, check_reachable, weighted, worst
+from sparsenas.progress import Progress, Silent, Update, Watch
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.run import Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary, write_summary
-from sparsenas.reward import Reward, mnasnet, tunas
+from sparsenas.reward import Formula, Reward, mnasnet, of_ratio, tunas, within
 from sparsenas.search import search
+from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.space import Arch, Layer, Space
-from sparsenas.strategies.base import Strategy
-from sparsenas.strategies.evolution import regularized_evolution
-from sparsenas.strategies.random import random
+from sparsenas.strategies.catalog import SOFT, STRATEGIES, Aim, Factory, make
+from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
+from sparsenas.strategies.halving import Schedule
+from sparsenas.strategies.progressive import SHRINKING
 from sparsenas.supernet import supernet
-from sparsenas.train import NetworkSettings, SupernetSettings
+from sparsenas.train import ArchitectureSettings, CandidateSettings, NetworkSettings, SupernetSettings
 from sparsenas.trials import Trial, TrialLog
 
-STRATEGIES: dict[str, Callable[[Space], Strategy]] = {
-    "regularized_evolution": regularized_evolution,
-    "random": random,
+REWARDS: dict[str, Formula] = {
+    "tunas": tunas(1.0),
+    "mnasnet": mnasnet(1.0),
+    "mnasnet_hard": mnasnet(1.0, below=0, above=-1),
+    "within": within(1.0),
 }
+"""By name, of accuracy and latency over its target."""
+
+# Metrics beside latency that layers add up to, and accuracy aside may be objectives.
+_ADD_UP = {"macs": lambda layer: layer.macs, "parameters": lambda layer: layer.parameters}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +77,23 @@ class SearchSettings:
         dataset: `digits`, or a folder or archive with train/<class>/* and test/<class>/*.
         limit: at most this many images of each split, for a quick look.
         device: the latency table: `local` (measured here when needed), a name, or a table's file.
-        strategy: `regularized_evolution` or `random`.
-        reward: how accuracy and latency become one number.
+        strategy: how architectures are proposed: a name, or a Python file that defines strategy(space). Or
+            one that trains its beliefs along with a supernet: `darts`, `darts2` (second order), `gumbel` or
+            `proxyless`, which need no trials, batch and reward.
+        reward: how accuracy and latency become one number: MnasNet's soft or hard form, TuNAS' absolute one,
+            or accuracy alone of what is within the target.
+        objectives: further ones beside accuracy and latency on the device, with targets or without:
+            `latency_ms` of other devices, `macs`, `parameters`. Given in an experiment's file.
+        combine: how latencies of several devices count: the worst one, or their mean by weight.
         target_ms: latency to search for; half of what the largest network takes without zeros if left out.
         margin: share of the target that is kept free for the prediction's error when finalists are chosen.
-        trials: architectures to evaluate with the supernet.
-        batch: architectures that are proposed and evaluated together.
+        evaluate: how architectures are scored: with the weights of a `supernet`, or each by training it alone
+            (`train`), many at once.
+        trials: architectures to evaluate.
+        batch: architectures that are proposed and evaluated together with a supernet.
+        ahead: architectures that are proposed before the result of the first of them is known, where each is
+            trained: as many are worked on at once at most. What is found depends on it, and not on how many
+            workers there are; twice as many as workers keep all of them busy.
         finalists: architectures that are trained from scratch.
         seed: of everything that is random.
     """
@@ -75,25 +104,41 @@ class SearchSettings:
     limit: int | None = None
     device: str = LOCAL
     strategy: str = "regularized_evolution"
-    reward: Literal["tunas", "mnasnet"] = "tunas"
+    reward: Literal["tunas", "mnasnet", "mnasnet_hard", "within"] = "tunas"
+    objectives: tuple[Objective, ...] = ()
+    combine: Literal["worst", "weighted"] = "worst"
     target_ms: float | None = None
     margin: float = 0.04
+    evaluate: Literal["supernet", "train"] = "supernet"
     trials: int = 192
     batch: int = 8
+    ahead: int = 16
     finalists: int = 3
     seed: int = 0
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
+    architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
+    candidate: CandidateSettings = field(default_factory=CandidateSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     measure: MeasureSettings = field(default_factory=MeasureSettings)
 
     def __post_init__(self) -> None:
-        for name in ("trials", "batch", "finalists"):
+        for name in ("trials", "batch", "ahead", "finalists"):
             if getattr(self, name) < 1:
                 raise UserError(f"`{name}` must be at least 1, found {getattr(self, name)}.")
         if self.target_ms is not None and not self.target_ms > 0:
             raise UserError(f"`target_ms` must be above 0, found {self.target_ms}.")
-        if self.strategy not in STRATEGIES:
-            raise UserError(f"No strategy named {self.strategy!r}. There are: {', '.join(STRATEGIES)}.")
+        known = (*STRATEGIES, *DIFFERENTIABLE)
+        if self.strategy not in known and not self.strategy.endswith(".py"):
+            raise UserError(
+                f"No strategy named {self.strategy!r}. There are: {', '.join(known)}; or give a Python "
+                "file that defines strategy(space), whose name ends in .py."
+            )
+        for one in self.objectives:
+            if one.metric not in ("latency_ms", *_ADD_UP) or (one.metric == "latency_ms") != bool(one.device):
+                raise UserError(
+                    "`objectives` beside accuracy and latency are latency_ms with a `device`, or without one "
+                    f"{', '.join(_ADD_UP)}; found {one.name!r}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +158,9 @@ def run(
     space: Space,
     folder: Path,
     *,
-    workers: int,
+    workers: int | Literal["auto"] = "auto",
+    cluster: ClusterSettings | None = None,
+    strategy: Factory | None = None,
     command: str = "",
     progress: Progress | None = None,
 ) -> Summary:
@@ -122,7 +169,9 @@ def run(
     Args:
         space: what `settings.space` names.
         folder: made by `open_run`; what an earlier start left there is not done again.
-        workers: candidates trained at once, on a local Ray; 0 trains them in this process.
+        workers: networks trained at once; 0 trains them in this process, without Ray.
+        cluster: where, and what each may take; its `workers` do not count.
+        strategy: what `settings.strategy` names, where that is a file.
     """
     progress = progress or Silent()
     started = time.perf_counter()
@@ -131,18 +180,44 @@ def run(
         update(1, 1, _counts(data))
     space = space.with_classes(len(data.classes))
     with progress.stage(f"Latency table of device {settings.device}") as update:
-        table = ready_device(settings.device, space, report=lambda done, total: update(done, total, ""))
+        table = _table(settings, space, folder, update)
         update(1, 1, f"{len(table.table.layers)} layers, {table.machine['isa']}")
     latency = table.tabulate(space)
     target_ms = choose_target(settings, space, table, latency)
+    aim = choose_aim(settings, space, latency, target_ms)
 
-    log = TrialLog(folder / "trials.sqlite")
-    with candidates.workers(workers, compilation_cache=cache_folder() / "compiled") as count:
-        with progress.stage("Train the supernet") as update:
-            variables = _supernet(settings, space, data, folder, update)
-        with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-            trials = _search(settings, space, data, variables, latency, target_ms, log, update)
-        log.close()
+    cluster = dataclasses.replace(cluster or ClusterSettings(), workers=workers)
+    context = Context(
+        space=space,
+        training=data.train,
+        validation=data.validation,
+        candidate=settings.candidate,
+        network=settings.network,
+        supernet=supernet_settings(settings),
+        seed=settings.seed,
+        run=folder,
+    )
+    digest = context.digest()
+    with (
+        contextlib.closing(TrialLog(folder / "trials.sqlite")) as log,
+        candidates.crew(context, log=log, settings=cluster) as crew,
+    ):
+        if log.notice:
+            with progress.stage("Repair the log of trials") as update:
+                update(1, 1, log.notice)
+        if settings.strategy in DIFFERENTIABLE:
+            with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
+                trials = _descend(settings, space, data, latency, target_ms, log, folder, update)
+        elif settings.evaluate == "train":
+            with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
+                trials = _search_by_training(
+                    settings, context, aim, strategy, target_ms, log, crew, digest, watch
+                )
+        else:
+            with progress.stage("Train the supernet") as update:
+                variables = _supernet(settings, context, folder, log, cluster, digest, update)
+            with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
+                trials = _search(settings, space, data, variables, aim, strategy, target_ms, log, update)
         search_seconds = time.perf_counter() - started
         chosen = choose_finalists(
             trials, target_ms=target_ms * (1 - settings.margin), count=settings.finalists
@@ -151,7 +226,7 @@ def run(
             jobs = [Candidate(arch=space.parse(trial.arch)) for trial in chosen]
 
             def train_all(jobs: Sequence[Candidate]) -> dict[Candidate, Trained]:
-                return _candidates(settings, space, data, jobs, folder, count, update)
+                return _candidates(context, crew, jobs, folder, digest, update)
 
             trained = train_all(jobs[:-1])
             # The twin of the best so far trains beside the last one; another winner's comes after.
@@ -189,7 +264,8 @@ def run(
 def open_run(folder: Path, settings: SearchSettings) -> None:
     """Makes a run's folder; raises `UserError` where it exists."""
     try:
-        folder.mkdir(parents=True)
+        # An empty one is of a start that was killed at once.
+        folder.mkdir(parents=True, exist_ok=folder.is_dir() and not any(folder.iterdir()))
     except FileExistsError:
         raise UserError(
             f"The run folder {str(folder)!r} exists; give another name with --out, or go on with it: "
@@ -214,7 +290,10 @@ def load_settings(folder: Path) -> SearchSettings:
         return SearchSettings(
             **{
                 **fields,
+                "objectives": tuple(Objective(**one) for one in fields["objectives"]),
                 "supernet": SupernetSettings(**fields["supernet"]),
+                "architecture": ArchitectureSettings(**fields["architecture"]),
+                "candidate": CandidateSettings(**fields.get("candidate", {})),
                 "network": NetworkSettings(**fields["network"]),
                 "measure": MeasureSettings(**fields["measure"]),
             }
@@ -243,15 +322,46 @@ def choose_target(
     return target_ms
 
 
+def supernet_settings(settings: SearchSettings) -> SupernetSettings:
+    """Returns how the supernet is trained: for `progressive` by shrinking, unless the settings say how."""
+    if settings.strategy != "progressive" or any(settings.supernet.opens.values()):
+        return settings.supernet
+    return dataclasses.replace(settings.supernet, **SHRINKING)
+
+
+def choose_aim(settings: SearchSettings, space: Space, latency: SpaceLatency, target_ms: float) -> Aim:
+    """Returns what the search wants; raises `UserError` where a target is out of reach."""
+    tables = {"latency_ms": latency}
+    for one in settings.objectives:
+        if one.device is not None:
+            tables[one.name] = ready_device(one.device, space).tabulate(space)
+        else:
+            tables[one.name] = tabulate(space, _ADD_UP[one.metric])
+    count = len(space.choices)
+    ranges = {name: (table.fastest(count)[1], table.slowest(count)[1]) for name, table in tables.items()}
+    check_reachable(settings.objectives, ranges)
+    within_ms = target_ms * (1 - settings.margin)
+    limits = (Objective("latency_ms", target=within_ms), *settings.objectives)
+    return Aim(
+        trials=settings.trials,
+        objectives=(Objective("accuracy"), *limits),
+        costs=Costs(functions=tables, objectives=limits),
+    )
+
+
 def choose_reward(settings: SearchSettings, target_ms: float) -> Reward:
     """Returns the reward that the settings name."""
-    return {"tunas": tunas, "mnasnet": mnasnet}[settings.reward](target_ms)
+    limits = [Objective("latency_ms", target=target_ms)]
+    limits += [one for one in settings.objectives if one.target is not None]
+    return of_ratio(
+        REWARDS[settings.reward], {"worst": worst, "weighted": weighted}[settings.combine](limits)
+    )
 
 
 def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
     """Returns the most accurate distinct trials within the target, the faster one first among equals."""
     distinct = {trial.arch: trial for trial in reversed(trials)}.values()
-    within = [trial for trial in distinct if trial.metrics["latency_ms"] <= target_ms]
+    within = [trial for trial in distinct if _within(trial, target_ms)]
     if not within:
         fastest = min(trial.metrics["latency_ms"] for trial in distinct)
         raise UserError(
@@ -296,37 +406,123 @@ def measure_finalists(
 
 def versions() -> dict[str, str]:
     """Returns the versions that a result depends on."""
-    import flax
-    import jax
-    import optax
-    import ray
-
+    # Not by importing them: Ray reads its variables when it is imported.
+    names = ("jax", "flax", "optax", "ray", "numpy")
     return {
         "sparsenas": __version__,
         "python": sys.version.split()[0],
-        "jax": jax.__version__,
-        "flax": flax.__version__,
-        "optax": optax.__version__,
-        "ray": ray.__version__,
-        "numpy": np.__version__,
+        **{name: importlib.metadata.version(name) for name in names},
     }
 
 
-def _supernet(settings: SearchSettings, space: Space, data: Data, folder: Path, update: Update) -> Variables:
-    net = supernet(space)
+def _table(settings: SearchSettings, space: Space, folder: Path, update: Update) -> LatencyModel:
+    """Returns the run's latency table: as it was at the first start, also where that was another machine."""
+    path = folder / "latency.json"
+    if not path.exists():
+        found = ready_device(settings.device, space, report=lambda done, total: update(done, total, ""))
+        save_table(found.table, path)
+    return LatencyModel.from_table(load_table(path))
+
+
+def _descend(
+    settings: SearchSettings,
+    space: Space,
+    data: Data,
+    latency: SpaceLatency,
+    target_ms: float,
+    log: TrialLog,
+    folder: Path,
+    update: Update,
+) -> list[Trial]:
+    return descend(
+        space,
+        settings.strategy,
+        DIFFERENTIABLE[settings.strategy],
+        data,
+        latency,
+        log,
+        folder,
+        settings.architecture,
+        target_ms=target_ms * (1 - settings.margin),
+        count=settings.finalists,
+        seed=settings.seed,
+        update=update,
+    )
+
+
+def _supernet(
+    settings: SearchSettings,
+    context: Context,
+    folder: Path,
+    log: TrialLog,
+    cluster: ClusterSettings,
+    digest: str,
+    update: Update,
+) -> Variables:
+    space = context.space
     path = folder / "checkpoints" / "supernet.safetensors"
     if path.exists():
         arrays, about = checkpoint.load(path)
         if about.get("space") != space.fingerprint():
             raise UserError(f"{path} is of another space than {space.name!r}; remove it to train it again.")
         return checkpoint.from_arrays(
-            net.init(np.random.default_rng(settings.seed)), arrays, source=str(path)
+            supernet(space).init(np.random.default_rng(settings.seed)), arrays, source=str(path)
         )
-    variables = train.train_supernet(
-        net, space, data.train, settings.supernet, seed=settings.seed, report=_losses(update)
-    )
+    if cluster.resources_for_supernet is None or cluster.workers == 0:
+        variables = candidates.train_supernet(context, data=digest, report=_losses(update))
+    else:
+        with candidates.crew_for_supernet(context, log=log, settings=cluster) as crew:
+            variables = None
+            for found in candidates.train_supernet_there(context, crew, data=digest):
+                variables = found
+                update(0, settings.supernet.steps, ", ".join(crew.status().running))
     checkpoint.save(path, checkpoint.to_arrays(variables), about={"space": space.fingerprint()})
+    # What it was trained from is not needed any more, and as large as all of the rest.
+    shutil.rmtree(folder / "checkpoints" / "supernet", ignore_errors=True)
     return variables
+
+
+def _search_by_training(
+    settings: SearchSettings,
+    context: Context,
+    aim: Aim,
+    factory: Factory | None,
+    target_ms: float,
+    log: TrialLog,
+    crew: Crew,
+    digest: str,
+    watch: Watch,
+) -> list[Trial]:
+    space, rungs = context.space, settings.candidate.steps_of_rungs
+    trials: list[Trial] = []
+    shown = 0.0
+    for trials in search_ahead(
+        space,
+        make(settings.strategy, factory or STRATEGIES[settings.strategy], space, aim),
+        choose_reward(settings, target_ms),
+        crew,
+        lambda arch: candidates.candidate_spec(context, arch, data=digest),
+        log,
+        trials=settings.trials,
+        ahead=settings.ahead,
+        seed=settings.seed,
+        plan=Schedule(rungs, settings.candidate.reduction) if len(rungs) > 1 else None,
+        beside=lambda arch: aim.costs.metrics([arch])[0],
+        admits=lambda arch: settings.strategy in SOFT or not aim.costs.excess(np.array([arch]))[0] > 0,
+    ):
+        # To look at all of them whenever one finishes would take longer than the search.
+        if time.monotonic() - shown < 1 and len(trials) > settings.ahead:
+            continue
+        shown = time.monotonic()
+        met = [t.metrics["accuracy"] for t in trials if t.metrics and _within(t, target_ms)]
+        note = f"best within target {max(met):.1%}" if met else "none within target yet"
+        finished = sum(trial.state != "open" for trial in trials)
+        watch(finished, settings.trials, note, crew.status())
+    found = highest_rungs(trials)
+    if not found:
+        first = next(trial.error for trial in trials)
+        raise UserError(f"All of {len(trials)} candidates were given up; the first: {first}.")
+    return found
 
 
 def _search(
@@ -334,7 +530,8 @@ def _search(
     space: Space,
     data: Data,
     variables: Variables,
-    latency: SpaceLatency,
+    aim: Aim,
+    factory: Factory | None,
     target_ms: float,
     log: TrialLog,
     update: Update,
@@ -349,15 +546,20 @@ def _search(
     )
 
     def evaluate(archs: Sequence[Arch]) -> list[dict[str, float]]:
-        return [
-            {"accuracy": float(accuracy), "latency_ms": float(ms)}
-            for accuracy, ms in zip(accuracies(archs), latency(archs), strict=True)
-        ]
+        found = aim.costs.metrics(archs)
+        # What costs nothing to know comes first; what it rules out is not evaluated.
+        over = aim.costs.excess(np.array(archs)) > 0
+        admitted = [i for i in range(len(archs)) if settings.strategy in SOFT or not over[i]]
+        if admitted:
+            scores = accuracies([archs[i] for i in admitted])
+            for i, accuracy in zip(admitted, scores, strict=True):
+                found[i]["accuracy"] = float(accuracy)
+        return found
 
     trials: list[Trial] = []
     for trials in search(
         space,
-        STRATEGIES[settings.strategy](space),
+        make(settings.strategy, factory or STRATEGIES[settings.strategy], space, aim),
         choose_reward(settings, target_ms),
         evaluate,
         log,
@@ -365,22 +567,26 @@ def _search(
         batch=settings.batch,
         seed=settings.seed,
     ):
-        within = [t.metrics["accuracy"] for t in trials if t.metrics["latency_ms"] <= target_ms]
-        note = f"best within target {max(within):.1%}" if within else "none within target yet"
+        met = [t.metrics["accuracy"] for t in trials if _within(t, target_ms)]
+        note = f"best within target {max(met):.1%}" if met else "none within target yet"
         update(len(trials), settings.trials, note)
     return trials
 
 
+def _within(trial: Trial, target_ms: float) -> bool:
+    return "accuracy" in trial.metrics and trial.metrics["latency_ms"] <= target_ms
+
+
 def _candidates(
-    settings: SearchSettings,
-    space: Space,
-    data: Data,
+    context: Context,
+    crew: Crew,
     jobs: Sequence[Candidate],
     folder: Path,
-    workers: int,
+    digest: str,
     update: Update,
 ) -> dict[Candidate, Trained]:
     """Trains candidates that have no result in the folder yet."""
+    space = context.space
     done: dict[Candidate, Trained] = {}
     for job in jobs:
         path = folder / "candidates" / f"{job.name(space)}.safetensors"
@@ -389,9 +595,7 @@ def _candidates(
             done[job] = Trained(candidate=job, arrays=arrays, accuracy=float(about["accuracy"]))
     update(len(done), len(jobs), "")
     missing = [job for job in dict.fromkeys(jobs) if job not in done]
-    for one in candidates.train_candidates(
-        space, missing, data.train, data.validation, settings.network, seed=settings.seed, workers=workers
-    ):
+    for one in candidates.train_candidates(context, crew, missing, data=digest):
         path = folder / "candidates" / f"{one.candidate.name(space)}.safetensors"
         checkpoint.save(path, one.arrays, about={"accuracy": repr(one.accuracy)})
         done[one.candidate] = one
@@ -485,6 +689,7 @@ def _conclude(
                 is_finalist=any(trial.arch == space.text(f.trained.candidate.arch) for f in finalists),
             )
             for trial in trials
+            if "accuracy" in trial.metrics
         ),
         finalists=tuple(
             Finalist(

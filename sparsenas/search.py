@@ -6,11 +6,11 @@ import numpy as np
 
 from sparsenas.reward import Reward
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.base import State, Strategy
+from sparsenas.strategies.base import Result, State, Strategy
 from sparsenas.trials import Trial, TrialLog
 
 # A strategy that keeps proposing what is known already is asked this often before its answer is taken.
-_RETRIES = 20
+RETRIES = 20
 
 
 def search(
@@ -51,38 +51,52 @@ def search(
         for trial in group:
             arch = space.parse(trial.arch)
             known[arch] = trial.metrics
-            state = strategy.tell(state, arch, reward(trial.metrics["accuracy"], trial.metrics["latency_ms"]))
+            state = strategy.tell(state, arch, Result(reward(trial.metrics), trial.metrics))
         return state
 
     state = strategy.init()
-    done: list[Trial] = []
-    pending = list(log)
+    rows = list(log)
+    # What an earlier start finished is told at once, and nobody is called for it.
+    finished = next((i for i, trial in enumerate(rows) if trial.metrics is None), len(rows)) // batch * batch
+    state = tell(state, rows[:finished])
+    done, pending = rows[:finished], rows[finished:]
+    if done:
+        yield done
     while pending or len(done) < trials:
         group, pending = pending[:batch], pending[batch:]
         if not group:
             count = min(batch, trials - len(done))
-            archs = [_ask(strategy, state, known, seed, len(done) + i) for i in range(count)]
+            archs = _propose(strategy, state, known, seed, range(len(done), len(done) + count))
             numbers = log.propose([space.text(arch) for arch in archs])
             group = [Trial(n, space.text(a), None) for n, a in zip(numbers, archs, strict=True)]
         group = complete(group)
         state = tell(state, group)
-        done = done + group
+        done.extend(group)
         yield done
 
 
-def _ask(strategy: Strategy, state: State, known: dict, seed: int, number: int) -> Arch:
-    rng = np.random.default_rng((seed, number))
-    for _ in range(_RETRIES):
-        arch = strategy.ask(state, rng)
-        if arch not in known:
-            break
-    return arch
+def _propose(strategy: Strategy, state: State, known: dict, seed: int, numbers: range) -> list[Arch]:
+    """Asks for the architectures of some numbers, each knowing that those before it are under way."""
+    archs: list[Arch] = []
+    for number in numbers:
+        rng = np.random.default_rng((seed, number))
+        for _ in range(RETRIES):
+            arch = strategy.ask(state, rng)
+            if arch not in known and arch not in archs:
+                break
+        archs.append(arch)
+        state = strategy.expect(state, arch)
+    return archs
 
 
 def pareto(trials: Sequence[Trial]) -> list[Trial]:
-    """Returns the trials that no other beats in accuracy and latency at once, fastest first."""
+    """Returns the trials that no other beats in accuracy and latency at once, fastest first.
+
+    Those that were not evaluated, as they missed a target, are left out.
+    """
     front: list[Trial] = []
-    for trial in sorted(trials, key=lambda t: (t.metrics["latency_ms"], -t.metrics["accuracy"], t.number)):
+    known = [trial for trial in trials if "accuracy" in trial.metrics]
+    for trial in sorted(known, key=lambda t: (t.metrics["latency_ms"], -t.metrics["accuracy"], t.number)):
         if not front or trial.metrics["accuracy"] > front[-1].metrics["accuracy"]:
             front.append(trial)
     return front

@@ -13,10 +13,12 @@ from sparsenas import native
 from sparsenas.__main__ import main
 from sparsenas.cli.lookup import find_space
 from sparsenas.data import load
+from sparsenas.errors import UserError
 from sparsenas.latency.devices import ready_device
 from sparsenas.pipeline import SearchSettings, choose_finalists, choose_winner, load_settings
 from sparsenas.report.summary import Summary, read_summary
 from sparsenas.search import pareto
+from sparsenas.strategies.beliefs import read_beliefs
 from sparsenas.trials import Trial, TrialLog
 
 SHORT = [
@@ -112,6 +114,36 @@ def test_stopped_run_goes_on(finished, folder):
     # Times are measured anew, and choose the winner.
     if after.arch == before.arch:
         assert after.accuracy == before.accuracy
+
+
+def test_a_differentiable_search_goes_the_whole_way_and_resumes(finished, folder):
+    sparsenas(
+        "search", *SHORT, "--strategy", "gumbel", "--architecture.steps", "40", "--architecture.batch", "16",
+        "--finalists", "2", "--out", "gumbel", "--workers", "0",
+    )  # fmt: skip
+    run, space = folder / "gumbel", find_space("tiny")
+    summary, beliefs = read_summary(run / "summary.json"), read_beliefs(run / "beliefs.json")
+    assert summary.strategy == "gumbel"
+    assert beliefs.choices == tuple(choice.name for choice in space.choices)
+    assert beliefs.steps == (20, 40)
+    found = trials(run)
+    assert summary.arch in {trial.arch for trial in found}
+    # The default margin keeps 4% of the target free for the prediction's error.
+    budget_ms = 0.96 * summary.target_latency_ms
+    for trial in found:
+        assert 0.97 * budget_ms < trial.metrics["latency_ms"] <= budget_ms
+    # As if stopped before the trials were known: the checkpoint has all that they need.
+    (run / "trials.sqlite").unlink()
+    (run / "summary.json").unlink()
+    before = (run / "beliefs.json").read_bytes()
+    sparsenas("search", "--resume", "gumbel", "--workers", "0")
+    assert trials(run) == found
+    assert (run / "beliefs.json").read_bytes() == before
+
+
+def test_unknown_strategies_are_refused_with_all_names():
+    with pytest.raises(UserError, match="named 'dart'. There are: .*random, darts, darts2, gumbel"):
+        SearchSettings(strategy="dart")
 
 
 def test_export_writes_the_winner_and_keeps_what_is_there(finished, folder, capsys):

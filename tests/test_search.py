@@ -1,12 +1,14 @@
 import pytest
 
 from sparsenas.cli.lookup import find_space
-from sparsenas.reward import tunas
+from sparsenas.reward import of_metrics, tunas
 from sparsenas.search import pareto, search
+from sparsenas.strategies.base import Strategy
 from sparsenas.strategies.evolution import regularized_evolution
 from sparsenas.trials import Trial, TrialLog
 
 SPACE = find_space("tiny")
+REWARD = of_metrics(tunas(2.0))
 
 
 def score(arch):
@@ -24,7 +26,7 @@ def run(path, *, trials=64, evaluated=None, stop_after=None):
     strategy = regularized_evolution(SPACE, population=16, tournament=4)
     log = TrialLog(path)
     try:
-        for done in search(SPACE, strategy, tunas(2.0), evaluate, log, trials=trials, batch=8, seed=3):
+        for done in search(SPACE, strategy, REWARD, evaluate, log, trials=trials, batch=8, seed=3):
             result = done
         return result
     finally:
@@ -68,3 +70,27 @@ def test_pareto_keeps_what_nothing_beats():
         trial(4, 0.7, 0.9),
     ]
     assert [t.number for t in pareto(trials)] == [4, 1, 3]
+
+
+def test_proposals_of_a_group_know_which_are_under_way(tmp_path):
+    """A strategy that counts what it was told to expect, and what it was told the result of."""
+    asked = []
+
+    def ask(state, rng):
+        asked.append(state)
+        return SPACE.sample(rng)
+
+    strategy = Strategy(
+        init=lambda: (0, 0),
+        ask=ask,
+        tell=lambda state, arch, result: (state[0] + 1, state[1]),
+        expect=lambda state, arch: (state[0], state[1] + 1),
+    )
+    log = TrialLog(tmp_path / "log")
+    list(
+        search(
+            SPACE, strategy, REWARD, lambda archs: [score(a) for a in archs], log, trials=6, batch=3, seed=0
+        )
+    )
+    log.close()
+    assert asked == [(0, 0), (0, 1), (0, 2), (3, 0), (3, 1), (3, 2)]

@@ -11,6 +11,10 @@ BENCHMARKS = {
     "training": "training steps on a processor, beside PyTorch",
     "latency": "predictions of latency tables, on networks measured here and now",
     "supernet": "cost of a supernet, and how well it ranks networks",
+    "differentiable": "searches by gradient, on a space where every network is known",
+    "grid": "makes the table of that space: every network trained and measured",
+    "strategies": "how few evaluations search strategies need, on tables of trained architectures",
+    "chaos": "a search on a cluster whose workers, drivers and nodes are killed",
 }
 
 _USAGE = """usage: sparsenas bench [NAME] [OPTIONS]

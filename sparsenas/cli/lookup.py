@@ -15,6 +15,7 @@ from sparsenas.space import Arch, Space
 if TYPE_CHECKING:
     from sparsenas.pipeline import SearchSettings
     from sparsenas.single.series import Series
+    from sparsenas.strategies.catalog import Factory
 
 T = TypeVar("T")
 
@@ -71,6 +72,49 @@ def find_arch(space: Space, given: str) -> Arch:
             "or give option indices joined by '-'."
         )
     return space.canonical(space.parse(given))
+
+
+def find_strategy(name: str) -> "Factory":
+    """Returns a strategy's factory by name, or that of a Python file, which is the user's own code.
+
+    The file defines `strategy(space)`, which returns a `Strategy`; the first line that raises an error is
+    said.
+    """
+    from sparsenas.strategies.base import Strategy
+    from sparsenas.strategies.catalog import STRATEGIES
+
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    if not name.endswith(".py"):
+        raise UserError(
+            f"No strategy named {name!r}. There are: {', '.join(STRATEGIES)}; or give a Python file that "
+            "defines strategy(space), whose name ends in .py."
+        )
+    module = _load_file(name, "strategy")
+    made = getattr(module, "strategy", None)
+    if not callable(made):
+        raise UserError(f"{name} must define strategy(space), found {type(made).__name__}.")
+
+    def factory(space: Space, aim: Any) -> Strategy:
+        found = _run("strategy", name, lambda: made(space))
+        found = _typed(name, "strategy(space)", found, Strategy)
+
+        def guarded(function: Callable[..., T]) -> Callable[..., T]:
+            return lambda *args: _run("strategy", name, lambda: function(*args))
+
+        return found._replace(
+            init=guarded(found.init),
+            ask=lambda state, rng: _proposed(name, space, guarded(found.ask)(state, rng)),
+            tell=guarded(found.tell),
+            expect=guarded(found.expect),
+        )
+
+    return factory
+
+
+def _proposed(name: str, space: Space, arch: Any) -> Arch:
+    """Returns what a user's strategy asked for as an architecture."""
+    return _run("strategy", name, lambda: space.canonical(space.check(arch)))
 
 
 def find_experiment(name: str) -> "SearchSettings":

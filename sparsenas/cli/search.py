@@ -1,21 +1,24 @@
 """sparsenas search: the whole path from images to a model file."""
 
 import dataclasses
-import os
+import json
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from sparsenas.cli.lookup import find_experiment, find_space
+from sparsenas.cli.lookup import find_experiment, find_space, find_strategy
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
+from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.errors import UserError
 from sparsenas.pipeline import SearchSettings, load_settings, open_run, run
 from sparsenas.report.summary import Summary
+from sparsenas.strategies.catalog import Factory
+from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +31,8 @@ class Options:
         experiment: start from the settings of an experiment, by name or as a Python file that defines
             EXPERIMENT; other options change them.
         out: the run's folder; a new one under runs/ if left out.
-        resume: go on with this run, which was stopped; its own settings count.
-        workers: networks trained at once: a number, or one per core. 0 trains in this process, without Ray.
+        resume: go on with this run, which was stopped, here or on another machine or cluster; its own
+            settings count, and what is given beside must be the same.
     """
 
     settings: Annotated[SearchSettings, tyro.conf.arg(name="")] = dataclasses.field(
@@ -38,7 +41,9 @@ class Options:
     experiment: str | None = None
     out: Path | None = None
     resume: Path | None = None
-    workers: int | Literal["auto"] = "auto"
+    cluster: Annotated[ClusterSettings, tyro.conf.arg(name="")] = dataclasses.field(
+        default_factory=ClusterSettings
+    )
 
 
 def main(args: list[str]) -> None:
@@ -48,13 +53,14 @@ def main(args: list[str]) -> None:
         options = parse(Options, args, command="search", default=default)
     terminal = console()
     if options.resume is not None:
-        if options.settings != SearchSettings() or options.out is not None:
-            raise UserError("A resumed run keeps its own settings; give --resume with --workers only.")
+        if options.out is not None:
+            raise UserError("A resumed run stays in its folder; give --resume without --out.")
         folder, settings = options.resume, load_settings(options.resume)
-        space = find_space(settings.space, settings.side)
+        _check_unchanged(folder, settings, asked=options.settings)
+        space, strategy = find_space(settings.space, settings.side), _factory(settings)
     else:
         settings = options.settings
-        space = find_space(settings.space, settings.side)
+        space, strategy = find_space(settings.space, settings.side), _factory(settings)
         folder = options.out or _new_folder(settings, space.name)
         open_run(folder, settings)
     terminal.print(f"Run folder {folder}")
@@ -63,7 +69,9 @@ def main(args: list[str]) -> None:
             settings,
             space,
             folder,
-            workers=_cores() if options.workers == "auto" else options.workers,
+            strategy=strategy,
+            workers=options.cluster.workers,
+            cluster=options.cluster,
             command=shlex.join(["sparsenas", "search", *args]),
             progress=TerminalProgress(terminal),
         )
@@ -109,8 +117,30 @@ def results(summary: Summary):
     )
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _check_unchanged(folder: Path, settings: SearchSettings, *, asked: SearchSettings) -> None:
+    """Raises `UserError` where options ask for another experiment than the run's."""
+    ours, theirs, usual = (_flat(dataclasses.asdict(one)) for one in (settings, asked, SearchSettings()))
+    differing = [
+        f"--{name.replace('_', '-')} is {json.dumps(ours[name])} there, {json.dumps(value)} here"
+        for name, value in theirs.items()
+        if value != usual[name] and value != ours[name]
+    ]
+    if differing:
+        raise UserError(
+            f"The run {str(folder)!r} is another experiment: {'; '.join(differing)}. Leave these "
+            "options out, or start a new run with --out."
+        )
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found = {}
+    for name, value in settings.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def _factory(settings: SearchSettings) -> Factory | None:
+    return None if settings.strategy in DIFFERENTIABLE else find_strategy(settings.strategy)
 
 
 def _new_folder(settings: SearchSettings, space: str) -> Path:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.base import Strategy
+from sparsenas.strategies.base import Probabilities, Result, Strategy
+from sparsenas.strategies.pools import frequencies, sizes_of
 
 Population = tuple[tuple[Arch, float], ...]
 
@@ -18,6 +19,8 @@ def regularized_evolution(space: Space, *, population: int = 64, tournament: int
             f"`tournament` ({tournament}) must be at least 2 and at most `population` ({population})."
         )
 
+    sizes = sizes_of(space)
+
     def init() -> Population:
         return ()
 
@@ -28,7 +31,10 @@ def regularized_evolution(space: Space, *, population: int = 64, tournament: int
         parent, _ = max((state[i] for i in picks), key=lambda member: member[1])
         return space.mutate(parent, rng)
 
-    def tell(state: Population, arch: Arch, reward: float) -> Population:
-        return (*state, (arch, reward))[-population:]
+    def tell(state: Population, arch: Arch, result: Result) -> Population:
+        return (*state, (arch, result.reward))[-population:]
 
-    return Strategy(init, ask, tell)
+    def probabilities(state: Population) -> Probabilities:
+        return frequencies(sizes, [arch for arch, _ in state])
+
+    return Strategy(init, ask, tell, probabilities=probabilities)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.base import Strategy
+from sparsenas.strategies.base import Result, Strategy
 
 
 def random(space: Space) -> Strategy:
@@ -15,7 +15,7 @@ def random(space: Space) -> Strategy:
     def ask(state: None, rng: np.random.Generator) -> Arch:
         return space.sample(rng)
 
-    def tell(state: None, arch: Arch, reward: float) -> None:
+    def tell(state: None, arch: Arch, result: Result) -> None:
         return None
 
     return Strategy(init, ask, tell)

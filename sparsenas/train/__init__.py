@@ -1,5 +1,11 @@
-"""Training: the supernet, and single networks with pruning."""
+"""Training: the supernet, its architecture, and single networks with pruning."""
 
+from sparsenas.train.architecture import ArchitectureSettings as ArchitectureSettings
+from sparsenas.train.architecture import Searched as Searched
+from sparsenas.train.architecture import train_architecture as train_architecture
+from sparsenas.train.candidate import CandidateSettings as CandidateSettings
+from sparsenas.train.candidate import candidate_accuracy as candidate_accuracy
+from sparsenas.train.candidate import train_candidate as train_candidate
 from sparsenas.train.evaluate import Evaluator as Evaluator
 from sparsenas.train.evaluate import calibrated as calibrated
 from sparsenas.train.evaluate import calibration_images as calibration_images

@@ -51,8 +51,8 @@ class Passed(NamedTuple):
 Passes = Callable[[Variables, jax.Array, Choices, Callable[[jax.Array], jax.Array]], Passed]
 """`(variables, x, choices, loss_of) -> passed`; x is float32 [N, H, W, C], `loss_of(outputs)` a scalar."""
 
-# Of the running mean and variance of normalisation: what one batch moves them.
-_STATS_RATE = 0.1
+STATS_RATE = 0.1
+"""Of the running mean and variance of normalisation: what one batch moves them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +132,7 @@ def run(
     keeper: Keeper | None = None,
     passes: Passes | None = None,
     placement: jax.sharding.Sharding | None = None,
+    compiled: Callable | None = None,
 ) -> Variables:
     """Runs all steps.
 
@@ -142,6 +143,7 @@ def run(
         keeper: keeps the state on disk; what it has from an earlier start is not done again.
         passes: computes what a step learns from; `one_pass` of `net` if left out.
         placement: of images, labels and all that training changes; the default device if left out.
+        compiled: what `compiled_steps` gave for a training that differs in its seed and choices alone.
 
     Raises:
         UserError: when the loss is no longer finite.
@@ -158,41 +160,7 @@ def run(
     # Arguments of the compiled function: as constants inside it they would be compiled with it.
     fixed = jax.device_put((split.images, split.labels, loss.arrays), placement)
 
-    def learn(used: Variables, fixed: tuple, batch: Batch, choices: Choices) -> tuple[Passed, jax.Array]:
-        images, labels, arrays = fixed
-        x, wanted = to_float(augmented(images, batch)), labels[batch.indices]
-        x = mixed(x, batch) if settings.mixup else x
-
-        def loss_of(outputs: jax.Array) -> jax.Array:
-            targets = jax.nn.one_hot(wanted, outputs.shape[-1])
-            targets = mixed(targets, batch) if settings.mixup else targets
-            return loss.value(arrays, x, outputs, optax.smooth_labels(targets, settings.label_smoothing))
-
-        passed = passes(used, x, choices, loss_of)
-        return passed, (passed.outputs.argmax(-1) == wanted).mean()
-
-    @jax.jit
-    def steps_of(
-        state: _State, ranks: PyTree, fixed: tuple, batches: Batch, choices: Choices, steps: jax.Array
-    ):
-        # Steps are counted at run time, so that a shorter last call needs no compilation of its own.
-        def step(i: int, carry: tuple) -> tuple:
-            state, losses, correct = carry
-            batch, options = jax.tree.map(lambda a: a[i], (batches, choices))
-            used = variables._replace(params=state.params, stats=state.stats, ranks=ranks)
-            passed, right = learn(used, fixed, batch, options)
-            updates, moments = optimizer.update(passed.gradients, state.optimizer, state.params)
-            params = optax.apply_updates(state.params, updates)
-            stats = optax.incremental_update(passed.stats, state.stats, _STATS_RATE)
-            average = state.average
-            if settings.ema:
-                average = averaged(average, (params, stats), state.step, decay=settings.ema)
-            state = _State(state.step + 1, params, stats, moments, average)
-            return state, losses.at[i].set(passed.loss), correct.at[i].set(right)
-
-        zeros = jnp.zeros(steps_per_call)
-        return lax.fori_loop(0, steps, step, (state, zeros, zeros))
-
+    steps_of = compiled or compiled_steps(optimizer, passes, loss, settings, steps_per_call=steps_per_call)
     batches = batches_of(
         len(split.images),
         batch=settings.batch,
@@ -207,8 +175,16 @@ def run(
     try:
         while done < settings.steps:
             steps = min(steps_per_call, settings.steps - done)
-            moved, losses, correct = steps_of(state, variables.ranks, fixed, *next(drawn), np.int32(steps))
-            _check_losses(np.asarray(losses)[:steps], done, settings, keeper)
+            moved, losses, correct = steps_of(
+                state, variables.arch, variables.ranks, fixed, *next(drawn), np.int32(steps)
+            )
+            check_losses(
+                np.asarray(losses)[:steps],
+                done,
+                rate=_learning_rate(settings),
+                highest=settings.learning_rate,
+                keeper=keeper,
+            )
             changed = between(variables._replace(params=moved.params, stats=moved.stats))
             # At once, so that what is kept after Ctrl-C belongs together.
             done, state, variables = done + steps, moved, changed
@@ -229,6 +205,82 @@ def run(
         params, stats = state.average
         variables = between(variables._replace(params=params, stats=stats))
     return jax.device_get(variables)
+
+
+def compiled_steps(
+    optimizer: optax.GradientTransformation,
+    passes: Passes,
+    loss: Loss,
+    settings: LoopSettings,
+    *,
+    steps_per_call: int,
+    parts: int = 1,
+) -> Callable:
+    """Returns the function of several steps that `run` calls; compiled once for all that use it.
+
+    Args:
+        parts: in how many parts a batch is computed, one after the other, for less memory. Gradients and
+            statistics are the mean over them.
+    """
+
+    def learn(used: Variables, fixed: tuple, batch: Batch, choices: Choices) -> tuple[Passed, jax.Array]:
+        images, labels, arrays = fixed
+        x, wanted = to_float(augmented(images, batch)), labels[batch.indices]
+        x = mixed(x, batch) if settings.mixup else x
+
+        def learn_part(x: jax.Array, targets: jax.Array | None) -> Passed:
+            def loss_of(outputs: jax.Array) -> jax.Array:
+                aims = targets
+                if aims is None:
+                    aims = jax.nn.one_hot(wanted, outputs.shape[-1])
+                    aims = mixed(aims, batch) if settings.mixup else aims
+                return loss.value(arrays, x, outputs, optax.smooth_labels(aims, settings.label_smoothing))
+
+            return passes(used, x, choices, loss_of)
+
+        if parts == 1:
+            passed = learn_part(x, None)
+        else:
+            classes = jax.eval_shape(lambda x: learn_part(x, None).outputs, x).shape[-1]
+            targets = jax.nn.one_hot(wanted, classes)
+            targets = mixed(targets, batch) if settings.mixup else targets
+            some = lax.map(
+                lambda part: learn_part(*part),
+                jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), (x, targets)),
+            )
+            mean = jax.tree.map(lambda a: a.mean(0), some._replace(outputs=()))
+            passed = mean._replace(outputs=some.outputs.reshape(len(wanted), -1))
+        return passed, (passed.outputs.argmax(-1) == wanted).mean()
+
+    @jax.jit
+    def steps_of(
+        state: _State,
+        arch: PyTree,
+        ranks: PyTree,
+        fixed: tuple,
+        batches: Batch,
+        choices: Choices,
+        steps: jax.Array,
+    ):
+        # Steps are counted at run time, so that a shorter last call needs no compilation of its own.
+        def step(i: int, carry: tuple) -> tuple:
+            state, losses, correct = carry
+            batch, options = jax.tree.map(lambda a: a[i], (batches, choices))
+            used = Variables(state.params, arch, state.stats, ranks)
+            passed, right = learn(used, fixed, batch, options)
+            updates, moments = optimizer.update(passed.gradients, state.optimizer, state.params)
+            params = optax.apply_updates(state.params, updates)
+            stats = optax.incremental_update(passed.stats, state.stats, STATS_RATE)
+            average = state.average
+            if settings.ema:
+                average = averaged(average, (params, stats), state.step, decay=settings.ema)
+            state = _State(state.step + 1, params, stats, moments, average)
+            return state, losses.at[i].set(passed.loss), correct.at[i].set(right)
+
+        zeros = jnp.zeros(steps_per_call)
+        return lax.fori_loop(0, steps, step, (state, zeros, zeros))
+
+    return steps_of
 
 
 def one_pass(net: PureModule, **settings: Any) -> Passes:
@@ -266,16 +318,23 @@ def _kept(state: _State, variables: Variables) -> PyTree:
     return {"state": state, "arch": variables.arch, "ranks": variables.ranks}
 
 
-def _check_losses(losses: np.ndarray, done: int, settings: LoopSettings, keeper: Keeper | None) -> None:
+def check_losses(
+    losses: np.ndarray, done: int, *, rate: optax.Schedule, highest: float, keeper: Keeper | None
+) -> None:
+    """Raises `UserError` where training has diverged.
+
+    Args:
+        losses: of the steps after the first `done` ones.
+        rate: the learning rate of a step; `highest` of all.
+    """
     if np.isfinite(losses).all():
         return
     step = done + int(np.argmin(np.isfinite(losses)))
-    rate = float(_learning_rate(settings)(step))
     last = keeper.last if keeper is not None else None
     kept = "" if last is None else f" The last good state, after {last} steps, is in {str(keeper.folder)!r}."
     raise UserError(
-        f"Training diverged: the loss of step {step} is not finite, at learning rate {rate:.3g}; "
-        f"try a lower `learning_rate` than {settings.learning_rate:g}, or `clip`.{kept}"
+        f"Training diverged: the loss of step {step} is not finite, at learning rate "
+        f"{float(rate(step)):.3g}; try a lower `learning_rate` than {highest:g}, or `clip`.{kept}"
     )
 
 

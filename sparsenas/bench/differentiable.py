@@ -1,0 +1,180 @@
+"""How close differentiable searches come to the best network of a space where all networks are known.
+
+A search trains the supernet of the space on the images that the table's networks learned from, under a
+latency target by the table. Its most probable networks within the target are looked up: as finalists in a
+search, which are trained from scratch, and the best of them wins.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sparsenas import __version__, native
+from sparsenas.bench.grid import GridSettings, check_space, hard_digits
+from sparsenas.bench.tabular import Table
+from sparsenas.errors import UserError
+from sparsenas.latency.tabulate import Tabulated
+from sparsenas.space import Arch, Space
+from sparsenas.strategies.beliefs import collapses
+from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
+from sparsenas.strategies.differentiable.landing import land
+from sparsenas.supernet import supernet
+from sparsenas.train import ArchitectureSettings, train_architecture
+
+Report = Callable[[int, int, str], None]
+"""`(done, in all, what)`."""
+
+SETTINGS = ArchitectureSettings(steps=600, batch=32, shift=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What one search found.
+
+    Attributes:
+        target_ms, seed: of the search.
+        arch: the best finalist, as text.
+        latency_ms: of it, by the table.
+        accuracy, best_accuracy: of it and of the best network within the target, both by the table.
+        regret: the difference, in points.
+        first_regret: of the most probable network alone.
+        collapsed: what its beliefs collapsed to, if to anything.
+    """
+
+    table: str
+    strategy: str
+    target_ms: float
+    seed: int
+    arch: str
+    latency_ms: float
+    accuracy: float
+    best_accuracy: float
+    regret: float
+    first_regret: float
+    collapsed: str
+
+
+def bench_differentiable(
+    space: Space,
+    table: Table,
+    *,
+    strategies: Sequence[str],
+    targets: int = 5,
+    seeds: int = 1,
+    finalists: int = 3,
+    settings: ArchitectureSettings = SETTINGS,
+    report: Report = lambda done, total, what: None,
+) -> dict[str, Any]:
+    """Returns all figures, as the JSON file holds them.
+
+    Args:
+        targets: latencies of the table, evenly spread over its networks.
+        finalists: networks of a search that are looked up.
+
+    Raises:
+        UserError: where the table is of another space or has no latencies.
+    """
+    check_space(space, table)
+    training, _ = hard_digits(_trained_by(table), space.image[0])
+    searches = [
+        (name, target_ms, seed)
+        for seed in range(seeds)
+        for target_ms in targets_of(table, targets)
+        for name in strategies
+    ]
+    found = []
+    for i, (name, target_ms, seed) in enumerate(searches):
+        report(i, len(searches), f"{name}, {target_ms:.4f} ms")
+        searched = train_architecture(
+            supernet(space),
+            space,
+            training,
+            DIFFERENTIABLE[name](),
+            latencies(table).expected,
+            settings,
+            target_ms=target_ms,
+            seed=seed,
+        )
+        archs = land(space, searched.beliefs.last, latencies(table), target_ms=target_ms, count=finalists)
+        collapsed = "; ".join(map(str, collapses(space, searched.beliefs)))
+        found.append(judged(table, name, target_ms, seed, archs, collapsed))
+    report(len(searches), len(searches), "")
+    return {
+        "machine": native.cpu(),
+        "version": __version__,
+        "finalists": finalists,
+        "settings": asdict(settings),
+        "records": [asdict(one) for one in found],
+        "summary": [summary([one for one in found if one.strategy == name]) for name in strategies],
+    }
+
+
+def latencies(table: Table) -> Tabulated:
+    """Returns the latencies of a table as one array over all choices: they need not add up over layers."""
+    if "latency_ms" not in table.costs:
+        raise UserError(
+            f"The table {table.name!r} has no latencies yet; measure them: sparsenas bench grid --measure."
+        )
+    shape = tuple(len(choice.options) for choice in table.choices)
+    everything = np.array(list(np.ndindex(*shape)))
+    return Tabulated(0.0, ((tuple(range(len(shape))), table.cost("latency_ms", everything).reshape(shape)),))
+
+
+def targets_of(table: Table, count: int) -> list[float]:
+    """Returns latencies that parts of the networks meet, the same part more each time.
+
+    The first is met by a few, the last missed by a few.
+    """
+    latencies(table)
+    return [
+        float(np.quantile(table.costs["latency_ms"], (i + 0.5) / count, method="lower")) for i in range(count)
+    ]
+
+
+def judged(
+    table: Table, strategy: str, target_ms: float, seed: int, archs: Sequence[Arch], collapsed: str = ""
+) -> Found:
+    """Returns what the table says of a search's finalists, the most probable first."""
+    rows = table.rows(archs)
+    best = float(table.mean_accuracy[table.costs["latency_ms"] <= target_ms].max())
+    row = int(max(rows, key=lambda row: table.mean_accuracy[row]))
+    accuracy, first = (float(table.mean_accuracy[one]) for one in (row, rows[0]))
+    return Found(
+        table=table.name,
+        strategy=strategy,
+        target_ms=target_ms,
+        seed=seed,
+        arch=table.space.text(table.archs[row]),
+        latency_ms=float(table.costs["latency_ms"][row]),
+        accuracy=accuracy,
+        best_accuracy=best,
+        regret=100 * (best - accuracy),
+        first_regret=100 * (best - first),
+        collapsed=collapsed,
+    )
+
+
+def summary(found: Sequence[Found]) -> dict[str, Any]:
+    """Returns the figures of one strategy over targets and seeds."""
+    return {
+        "strategy": found[0].strategy,
+        "searches": len(found),
+        "regret_mean": statistics.mean(one.regret for one in found),
+        "regret_max": max(one.regret for one in found),
+        "first_regret_mean": statistics.mean(one.first_regret for one in found),
+        "within_target": sum(one.latency_ms <= one.target_ms for one in found),
+        "lowest_share_of_target": min(one.latency_ms / one.target_ms for one in found),
+    }
+
+
+def _trained_by(table: Table) -> GridSettings:
+    try:
+        return GridSettings(**table.how["trained"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"The table {table.name!r} does not say how its networks were trained ({error}); make it again: "
+            "sparsenas bench grid."
+        ) from None

@@ -1,0 +1,98 @@
+"""sparsenas bench strategies: how few evaluations each needs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparsenas import files
+from sparsenas.bench.strategies import NAMES, PEER, bench_strategies
+from sparsenas.bench.strategies_picture import strategies_svg
+from sparsenas.bench.tabular import read_table
+from sparsenas.cli.parse import Counts, parse
+from sparsenas.cli.show import TerminalProgress, console, table
+from sparsenas.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Compares search strategies on tables where every architecture was trained, so that the best is known.
+
+    Attributes:
+        table: tables in the format of NAS-Bench-Macro, or of this project.
+        seeds: searches with each strategy.
+        evaluations: numbers of architectures after which they are compared.
+        strategy: only these; all if left out.
+        noisy: also searches that see one training of each architecture instead of the mean of all.
+        json: also write every figure to this file.
+        picture: also draw them into this file, as SVG.
+    """
+
+    table: tuple[Path, ...] = ()
+    seeds: int = 100
+    evaluations: Counts = (25, 50, 100, 200, 300)
+    strategy: tuple[str, ...] = ()
+    noisy: bool = False
+    json: Path | None = None
+    picture: Path | None = None
+
+
+def main(args: list[str]) -> None:
+    options = parse(Options, args, command="bench strategies")
+    if not options.table:
+        raise UserError(
+            "Give tables of trained architectures with --table FILE ...: NAS-Bench-Macro's "
+            "nas-bench-macro_cifar10.json, or one that this project made."
+        )
+    if options.seeds < 1:
+        raise UserError(f"`--seeds` must be at least 1, found {options.seeds}.")
+    if not options.evaluations or min(options.evaluations) < 1:
+        raise UserError("`--evaluations` must be numbers of at least 1.")
+    unknown = [name for name in options.strategy if name not in NAMES]
+    if unknown:
+        raise UserError(f"No strategy named {unknown[0]!r}. There are: {', '.join(NAMES)}.")
+    tables = [read_table(path) for path in options.table]
+    terminal = console()
+    with TerminalProgress(terminal).stage("Search tables") as update:
+        result = bench_strategies(
+            tables,
+            seeds=options.seeds,
+            evaluations=tuple(sorted(set(options.evaluations))),
+            only=options.strategy,
+            noisy=options.noisy,
+            report=update,
+        )
+    records = result["records"]
+    for name in dict.fromkeys(record["table"] for record in records):
+        terminal.print(_table(name, [record for record in records if record["table"] == name]))
+    if not any(record["strategy"] == PEER for record in records) and not options.strategy:
+        terminal.print("pymoo's NSGA-II is not compared: pymoo is not installed (make peers).")
+    if options.json:
+        files.write(options.json, json.dumps(result, indent=1) + "\n")
+        terminal.print(f"Wrote {options.json}")
+    if options.picture:
+        files.write(options.picture, strategies_svg(records))
+        terminal.print(f"Wrote {options.picture}")
+
+
+def _table(name: str, records: Sequence[dict[str, Any]]):
+    """Returns a row for each strategy: regrets, and hypervolumes where there are."""
+    counts = list(dict.fromkeys(record["evaluations"] for record in records))
+    rows = []
+    for strategy in dict.fromkeys(record["strategy"] for record in records):
+        mine = [record for record in records if record["strategy"] == strategy]
+        volumes = [record["hypervolume_mean"] for record in mine]
+        rows.append(
+            (
+                strategy,
+                *(f"{record['regret_mean']:.3f} ± {record['regret_ci95']:.3f}" for record in mine),
+                *("-" if volume is None else f"{volume:.3f}" for volume in volumes[-2:]),
+            )
+        )
+    columns = (
+        "strategy",
+        *(f"regret at {count}" for count in counts),
+        *(f"hypervolume at {count}" for count in counts[-2:]),
+    )
+    return table(f"{name}: points of accuracy below the best, {records[0]['seeds']} seeds", columns, rows)

@@ -1,0 +1,1 @@
+"""Work on Ray that survives whatever dies: durable, each piece done once."""

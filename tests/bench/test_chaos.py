@@ -1,0 +1,58 @@
+"""A short disturbance of a real cluster; the whole one is `sparsenas bench chaos`."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sparsenas.bench.chaos import ChaosSettings, _duplicated, _Event, _lost
+from sparsenas.errors import UserError
+from sparsenas.trials import Row, Trial
+
+
+def test_disturbed_search_finds_the_same(tmp_path):
+    """In a process of its own: Ray reads its variables when it is imported."""
+    command = [
+        sys.executable, "-m", "sparsenas", "bench", "chaos", "--candidates", "14", "--steps", "80",
+        "--kills", "2", "--driver-kills", "1", "--node-kills", "1", "--frozen", "0", "--no-exits",
+        "--no-full-disk", "--no-scaling", "--json", str(tmp_path / "chaos.json"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "chaos.json").read_text())
+    assert list(found) == [
+        "machine", "version", "candidates", "worker_kills", "driver_kills", "node_kills", "frozen_nodes",
+        "commit_points", "lost", "duplicated", "identical_population", "resume_seconds", "overhead_ms",
+        "scaling_2_workers",
+    ]  # fmt: skip
+    assert (found["candidates"], found["lost"], found["duplicated"]) == (14, 0, 0)
+    assert found["identical_population"]
+    assert found["driver_kills"] + found["node_kills"] >= 1
+
+
+def events(*told):
+    return [_Event(label, what, 1, float(i)) for i, (label, what) in enumerate(told)]
+
+
+def test_training_again_after_a_commit_is_a_duplicate():
+    assert _duplicated(events(("trained", "a"), ("trained", "a"), ("linked", "a"))) == 0
+    assert _duplicated(events(("trained", "a"), ("linked", "a"), ("trained", "a"), ("trained", "b"))) == 1
+
+
+def test_what_was_asked_or_committed_and_is_not_known_is_lost():
+    def row(number, candidate, metrics):
+        trial = Trial(number, "0", metrics)
+        return Row(trial=trial, candidate=candidate, node="", seconds=None, attempts=1)
+
+    rows = [row(0, "a", {"accuracy": 1.0}), row(1, "b", None)]
+    assert _lost(rows[:1], events(("linked", "a-0"))) == 0
+    assert _lost(rows, []) == 1
+    assert _lost(rows, events(("linked", "c-0"), ("trained", "d-0"))) == 2
+
+
+@pytest.mark.parametrize("bad", [{"candidates": 3}, {"kills": -1}])
+def test_bad_settings_are_one_line(bad):
+    (name,) = bad
+    with pytest.raises(UserError, match=f"`{name}` must be"):
+        ChaosSettings(**bad)

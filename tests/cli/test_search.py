@@ -1,0 +1,98 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from sparsenas.__main__ import main
+from sparsenas.cli.show import TerminalProgress, of_nodes, summary
+from sparsenas.pipeline import SearchSettings, open_run
+from sparsenas.progress import Status
+from sparsenas.train import CandidateSettings
+
+
+@pytest.fixture
+def run(tmp_path):
+    settings = SearchSettings(trials=7, seed=3, candidate=CandidateSettings(steps=50), dataset="gone")
+    open_run(tmp_path / "run", settings)
+    return tmp_path / "run"
+
+
+def said(capsys, *args):
+    assert main(["search", *args]) == 2
+    found = capsys.readouterr().err
+    assert found.count("\n") == 1
+    return found
+
+
+def test_changed_experiment_is_refused_with_the_differences(run, capsys):
+    text = said(capsys, "--resume", str(run), "--trials", "9", "--seed", "3", "--candidate.steps", "60")
+    assert "--trials is 7 there, 9 here; --candidate.steps is 50 there, 60 here. Leave" in text
+    assert "--seed" not in text
+
+
+def test_same_options_may_be_given_again(run, capsys):
+    text = said(capsys, "--resume", str(run), "--trials", "7", "--candidate.steps", "50")
+    assert "No data set named 'gone'" in text
+
+
+def test_resumed_run_stays_in_its_folder(run, capsys):
+    assert "stays in its folder" in said(capsys, "--resume", str(run), "--out", "elsewhere")
+
+
+def test_start_that_was_killed_at_once_starts_again(tmp_path):
+    (tmp_path / "run").mkdir()
+    open_run(tmp_path / "run", SearchSettings())
+    assert (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (["--workers", "-2"], "`workers` must be 0 or more, found -2"),
+        (["--resources-per-candidate", "gpu"], "NAME=AMOUNT"),
+        (["--attempts", "0"], "`attempts` must be at least 1"),
+        (["--ahead", "0"], "`ahead` must be at least 1"),
+        (["--candidate.rungs", "9"], "too few for 9 rungs"),
+    ],
+)
+def test_bad_options_of_a_cluster_are_one_line(capsys, option, says):
+    assert says in said(capsys, *option)
+
+
+STATUS = Status(
+    queued=3,
+    running={"a": 2, "b": 1},
+    done={"a": 5},
+    failed=1,
+    repeated=2,
+    suspects=("b",),
+    per_minute=4.0,
+    notices=("Node c gets no work.",),
+)
+
+
+def test_one_line_says_how_a_cluster_does():
+    assert summary(6, 14, STATUS) == (
+        "6 of 14 done, 3 running, 3 waiting, 1 given up, 2 tried again, 4.0 a minute, about 2 min left"
+    )
+
+
+def test_nodes_are_shown_with_what_they_do():
+    text = io.StringIO()
+    Console(file=text, width=100).print(of_nodes(STATUS))
+    rows = [line.split("│")[1:-1] for line in text.getvalue().splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["a", "2", "5"],
+        ["b (not heard of)", "1", "0"],
+    ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_notices_and_the_end_are_printed(terminal):
+    text = io.StringIO()
+    progress = TerminalProgress(Console(file=text, width=120, force_terminal=terminal))
+    with progress.watch("Search") as watch:
+        watch(6, 14, "best 50%", STATUS)
+    assert "Node c gets no work." in text.getvalue()
+    assert "Search" in text.getvalue()
+    assert "best 50%" in text.getvalue()
