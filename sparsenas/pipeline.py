@@ -17,6 +17,7 @@ import numpy as np
 
 from sparsenas import __version__, candidates, checkpoint, files, native, train
 from sparsenas.candidates import Candidate, Trained
+from sparsenas.costs import COSTS, cost_of
 from sparsenas.data import Data, load
 from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
@@ -26,7 +27,7 @@ from sparsenas.latency.devices import ready_device
 from sparsenas.latency.library import LOCAL, cache_folder
 from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
-from sparsenas.latency.tabulate import Tabulated, tabulate
+from sparsenas.latency.tabulate import Tabulated
 from sparsenas.nn.pure import Variables
 from sparsenas.objectives import Costs, Objective, check_reachable, weighted, worst
 from sparsenas.progress import Progress, Silent, Update
@@ -51,9 +52,6 @@ REWARDS: dict[str, Formula] = {
 }
 """By name, of accuracy and latency over its target."""
 
-# Metrics beside latency that layers add up to, and accuracy aside may be objectives.
-_ADD_UP = {"macs": lambda layer: layer.macs, "parameters": lambda layer: layer.parameters}
-
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
@@ -69,7 +67,7 @@ class SearchSettings:
         reward: how accuracy and latency become one number: MnasNet's soft or hard form, TuNAS' absolute one,
             or accuracy alone of what is within the target.
         objectives: further ones beside accuracy and latency on the device, with targets or without:
-            `latency_ms` of other devices, `macs`, `parameters`. Given in an experiment's file.
+            `latency_ms` of other devices, `macs`, `parameters`, `file_bytes`. Given in an experiment's file.
         combine: how latencies of several devices count: the worst one, or their mean by weight.
         target_ms: latency to search for; half of what the largest network takes without zeros if left out.
         margin: share of the target that is kept free for the prediction's error when finalists are chosen.
@@ -110,10 +108,10 @@ class SearchSettings:
                 "file that defines strategy(space), whose name ends in .py."
             )
         for one in self.objectives:
-            if one.metric not in ("latency_ms", *_ADD_UP) or (one.metric == "latency_ms") != bool(one.device):
+            if one.metric not in ("latency_ms", *COSTS) or (one.metric == "latency_ms") != bool(one.device):
                 raise UserError(
                     "`objectives` beside accuracy and latency are latency_ms with a `device`, or without one "
-                    f"{', '.join(_ADD_UP)}; found {one.name!r}."
+                    f"{', '.join(COSTS)}; found {one.name!r}."
                 )
 
 
@@ -280,7 +278,7 @@ def choose_aim(settings: SearchSettings, space: Space, latency: Tabulated, targe
         if one.device is not None:
             tables[one.name] = ready_device(one.device, space).tabulate(space)
         else:
-            tables[one.name] = tabulate(space, _ADD_UP[one.metric])
+            tables[one.name] = cost_of(space, one.metric)
     count = len(space.choices)
     ranges = {name: (table.fastest(count)[1], table.slowest(count)[1]) for name, table in tables.items()}
     check_reachable(settings.objectives, ranges)

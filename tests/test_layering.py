@@ -19,7 +19,7 @@ LAYERS = (
     {"blocks", "networks", "nn", "strategies"},
     {"export"},
     {"supernet", "latency"},
-    {"reward", "train", "trials"},
+    {"costs", "reward", "train", "trials"},
     {"candidates"},
     {"search", "report", "serve", "survey"},
     {"bench"},
