@@ -22,6 +22,7 @@ from sparsenas import __version__, candidates, checkpoint, files, native, train
 from sparsenas.candidates import Candidate, Context, Trained
 from sparsenas.cluster.crew import Crew
 from sparsenas.cluster.settings import ClusterSettings
+from sparsenas.costs import COSTS, cost_of
 from sparsenas.data import Data, load
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
@@ -35,7 +36,7 @@ from sparsenas.latency.model import LatencyModel
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.latency.table import load as load_table
 from sparsenas.latency.table import save as save_table
-from sparsenas.latency.tabulate import Tabulated, tabulate
+from sparsenas.latency.tabulate import Tabulated
 from sparsenas.nn.pure import Variables
 from sparsenas.objectives import Costs, Objective, check_reachable, weighted, worst
 from sparsenas.progress import Progress, Silent, Update, Watch
@@ -63,9 +64,6 @@ REWARDS: dict[str, Formula] = {
 }
 """By name, of accuracy and latency over its target."""
 
-# Metrics beside latency that layers add up to, and accuracy aside may be objectives.
-_ADD_UP = {"macs": lambda layer: layer.macs, "parameters": lambda layer: layer.parameters}
-
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
@@ -83,7 +81,7 @@ class SearchSettings:
         reward: how accuracy and latency become one number: MnasNet's soft or hard form, TuNAS' absolute one,
             or accuracy alone of what is within the target.
         objectives: further ones beside accuracy and latency on the device, with targets or without:
-            `latency_ms` of other devices, `macs`, `parameters`. Given in an experiment's file.
+            `latency_ms` of other devices, `macs`, `parameters`, `file_bytes`. Given in an experiment's file.
         combine: how latencies of several devices count: the worst one, or their mean by weight.
         target_ms: latency to search for; half of what the largest network takes without zeros if left out.
         margin: share of the target that is kept free for the prediction's error when finalists are chosen.
@@ -134,10 +132,10 @@ class SearchSettings:
                 "file that defines strategy(space), whose name ends in .py."
             )
         for one in self.objectives:
-            if one.metric not in ("latency_ms", *_ADD_UP) or (one.metric == "latency_ms") != bool(one.device):
+            if one.metric not in ("latency_ms", *COSTS) or (one.metric == "latency_ms") != bool(one.device):
                 raise UserError(
                     "`objectives` beside accuracy and latency are latency_ms with a `device`, or without one "
-                    f"{', '.join(_ADD_UP)}; found {one.name!r}."
+                    f"{', '.join(COSTS)}; found {one.name!r}."
                 )
 
 
@@ -336,9 +334,9 @@ def choose_aim(settings: SearchSettings, space: Space, latency: SpaceLatency, ta
         if one.device is not None:
             tables[one.name] = ready_device(one.device, space).tabulate(space)
         else:
-            tables[one.name] = tabulate(space, _ADD_UP[one.metric])
+            tables[one.name] = cost_of(space, one.metric)
     count = len(space.choices)
-    ranges = {name: (table.fastest(count)[1], table.slowest(count)[1]) for name, table in tables.items()}
+    ranges = {name: (table.least(count)[1], table.most(count)[1]) for name, table in tables.items()}
     check_reachable(settings.objectives, ranges)
     within_ms = target_ms * (1 - settings.margin)
     limits = (Objective("latency_ms", target=within_ms), *settings.objectives)

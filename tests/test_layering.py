@@ -19,7 +19,7 @@ LAYERS = (
     {"blocks", "networks", "nn", "strategies"},
     {"export"},
     {"supernet", "latency"},
-    {"reward", "train", "trials"},
+    {"costs", "reward", "train", "trials"},
     {"cluster"},
     {"candidates"},
     {"search", "descent", "report", "serve", "survey"},
