@@ -93,9 +93,7 @@ def test_equal_weights_stand_in_the_order_of_memory():
     weight = np.random.default_rng(0).integers(-3, 4, (6, 5, 9)).astype(np.float32)
     outputs, inputs, rings = [2, 6], [3, 5], np.array([1, 1, 1, 1, 0, 1, 1, 1, 1])
     rank = ranks(weight, Unstructured(), outputs=outputs, inputs=inputs, rings=rings)
-    shells = {
-        (i, j, k): (i >= outputs[0], j >= inputs[0], rings[k]) for i, j, k in np.ndindex(weight.shape)
-    }
+    shells = {(i, j, k): (i >= outputs[0], j >= inputs[0], rings[k]) for i, j, k in np.ndindex(weight.shape)}
     for at, shell in shells.items():
         peers = [other for other in shells if shells[other] == shell]
         below = sum((abs(weight[other]), other) < (abs(weight[at]), at) for other in peers)
