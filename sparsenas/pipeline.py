@@ -320,8 +320,9 @@ def _supernet(settings: SearchSettings, space: Space, data: Data, folder: Path, 
         return checkpoint.from_arrays(
             net.init(np.random.default_rng(settings.seed)), arrays, source=str(path)
         )
+    keeper = train.supernet_keeper(path.parent, space, data.train, settings.supernet, seed=settings.seed)
     variables = train.train_supernet(
-        net, space, data.train, settings.supernet, seed=settings.seed, report=_losses(update)
+        net, space, data.train, settings.supernet, seed=settings.seed, report=_losses(update), keeper=keeper
     )
     checkpoint.save(path, checkpoint.to_arrays(variables), about={"space": space.fingerprint()})
     return variables

@@ -1,7 +1,6 @@
 """One run: from settings to a folder with a trained network."""
 
 import dataclasses
-import hashlib
 import json
 import sys
 import time
@@ -32,6 +31,7 @@ from sparsenas.train.distribution import (
     trained_weights,
     with_fractions,
 )
+from sparsenas.train.keeping import described
 
 
 def open_run(folder: Path, settings: TrainSettings, arch: str) -> None:
@@ -193,11 +193,9 @@ def _teacher(settings: TrainSettings, teacher: Trained | None) -> Teacher | None
 
 def _about(settings: TrainSettings, network: Space, data: Data) -> dict[str, str]:
     """Returns what a checkpoint must agree in."""
-    digest = hashlib.sha256(data.train.images.tobytes() + data.train.labels.tobytes()).hexdigest()[:16]
-    described = {"network": network.fingerprint(), "images": digest, "seed": str(settings.seed)}
-    for name in ("start", "teacher", "teacher_weight", "temperature"):
-        described[name] = str(getattr(settings, name))
-    return described | {name: str(value) for name, value in dataclasses.asdict(settings.network).items()}
+    found = described(network.fingerprint(), data.train, settings.network, seed=settings.seed)
+    names = ("start", "teacher", "teacher_weight", "temperature")
+    return found | {name: str(getattr(settings, name)) for name in names}
 
 
 def _losses(update: Update) -> Callable[[int, int, dict[str, float]], None]:
