@@ -22,18 +22,23 @@ def series(space: str, arch: str, *, limit: int | None, batch: int, first: int, 
         "device": "local",
     }
     alike = {"batch": batch, "flip": True}
-    on = NetworkSettings(steps=then, learning_rate=5e-3, prune_begin=0.05, **alike)
+    on = {
+        **common,
+        "start": "dense",
+        "network": NetworkSettings(steps=then, learning_rate=5e-3, prune_begin=0.05, **alike),
+    }
     jobs = {
         "dense": Job(
             arch=arch,
             settings=TrainSettings(
                 dense=True, network=NetworkSettings(steps=first, learning_rate=1e-2, **alike), **common
             ),
-        )
+        ),
+        "dense-on": Job(arch=arch, settings=TrainSettings(dense=True, **on)),
     }
     for zeros in (0.8, 0.9):
         for how in ("uniform", "guided"):
-            settings = TrainSettings(sparsity=zeros, distribution=how, start="dense", network=on, **common)
+            settings = TrainSettings(sparsity=zeros, distribution=how, **on)
             jobs[f"{how}-{round(100 * zeros)}"] = Job(arch=arch, settings=settings)
     return Series(
         claim="Guided by the device, a network is as fast as with zeros in all layers alike, and more "
