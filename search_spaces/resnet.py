@@ -14,7 +14,7 @@ from sparsenas.dims import Dim, scaled
 from sparsenas.space import Space
 from sparsenas.sparsity.patterns import DENSE, KernelPattern, Sparse
 
-MULTIPLIERS = (0.25, 0.5, 0.75, 1.0)
+MULTIPLIERS = (0.125, 0.25, 0.5, 0.75, 1.0)
 WIDTHS = (64, 128, 256, 512)
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 

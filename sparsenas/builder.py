@@ -20,7 +20,7 @@ from sparsenas.space import (
     out_side,
     usual_padding,
 )
-from sparsenas.sparsity.patterns import DENSE, Sparsity
+from sparsenas.sparsity.patterns import DENSE, NByM, Sparsity
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,10 @@ class Builder:
         activation: str = "none",
         sparsity: "Dim | Sparsity" = DENSE,
     ) -> Tensor:
-        """Adds a convolution of more than one pixel between layers; the first one is `conv_hwc`."""
+        """Adds a convolution of more than one pixel between layers; the first one is `conv_hwc`.
+
+        Its padding is kernel // 2, the only one that the sparse kernels have.
+        """
         return self._add(
             name, "conv", (x,), c_out,
             kernel=kernel, stride=stride, activation=activation, sparsity=sparsity,
@@ -253,6 +256,7 @@ class Builder:
             raise UserError(f"Space {self._name!r} has two layers named {name!r}; rename one.")
         x, c_out, kernel, sparsity = inputs[0], _dim(c_out), _dim(kernel), _dim(sparsity)
         self._check(name, op, c_out, kernel, stride, pad, activation, sparsity)
+        self._check_groups(name, x, sparsity)
         if c_out.values.dtype.kind == "f":
             c_out = c_out.map(int)
         sides = tuple(
@@ -324,6 +328,18 @@ class Builder:
             for side in kernel.values.flat:
                 if problem := misplaced(zeros.pattern, op, int(side)):
                     raise UserError(f"Layer {name!r} of space {self._name!r} {problem}")
+
+    def _check_groups(self, name: str, x: Tensor, sparsity: Dim) -> None:
+        """Raises `UserError` where a narrower layer would cut a group of inputs that share their zeros."""
+        widths = np.unique(x.channels.values.astype(int))
+        for pattern in {zeros.pattern for zeros in sparsity.values.flat if isinstance(zeros.pattern, NByM)}:
+            inputs = widths[:-1] * x.height * x.width
+            if (inputs % pattern.m).any():
+                raise self._wrong(
+                    name,
+                    f"has zeros in {pattern.name}, groups of {pattern.m} inputs, but the narrower of "
+                    f"{_shape(x)} inputs cut a group; take widths of whole groups, or other zeros",
+                )
 
     def _wrong(self, name: str, problem: str) -> UserError:
         return UserError(f"Layer {name!r} of space {self._name!r} {problem}.")

@@ -228,9 +228,12 @@ def train_candidates(
 def train_supernet(context: Context, *, data: str, report: Report | None = None) -> Variables:
     """Trains the supernet, or goes on with a training that was stopped, on this machine or another."""
     space = context.space
-    keeper = train.Keeper(
-        folder=context.run / "checkpoints" / "supernet",
-        about={"space": space.fingerprint(), "data": data, "settings": repr(context.supernet)},
+    keeper = train.supernet_keeper(
+        context.run / "checkpoints" / "supernet",
+        space,
+        context.training,
+        context.supernet,
+        seed=context.seed,
     )
     return train.train_supernet(
         supernet(space),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sparsenas.data import Data
-from sparsenas.latency.tabulate import Tabulated
+from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.progress import Update
 from sparsenas.space import Space
 from sparsenas.strategies.beliefs import collapses, write_beliefs
@@ -29,7 +29,7 @@ def descend(
     name: str,
     strategy: Callable[[], Differentiable],
     data: Data,
-    latency: Tabulated,
+    latency: SpaceLatency,
     log: TrialLog,
     folder: Path,
     settings: ArchitectureSettings,

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,8 +109,12 @@ def test_stopped_run_goes_on(finished, folder):
         (folder / "stopped" / name).unlink()
     shutil.rmtree(folder / "stopped" / "best")
     next((folder / "stopped" / "candidates").iterdir()).unlink()
+    # As if it had been killed right after the last step of the supernet, too.
+    shared = Path("checkpoints", "supernet.safetensors")
+    (folder / "stopped" / shared).unlink()
     sparsenas("search", "--resume", "stopped", "--workers", "1")
     assert trials(folder / "stopped") == trials(finished)
+    assert (folder / "stopped" / shared).read_bytes() == (finished / shared).read_bytes()
     before, after = read_summary(finished / "summary.json"), read_summary(folder / "stopped" / "summary.json")
     # Times are measured anew, and choose the winner.
     if after.arch == before.arch:

@@ -207,6 +207,12 @@ def test_builder_says_what_is_wrong():
         net.conv("blocks", x, 8, sparsity=Sparse(0.9, Block(4)))
     with pytest.raises(UserError, match=r"'groups'.* \(conv1x1\) cannot be 2:4"):
         net.conv1x1("groups", x, 8, sparsity=Sparse(0.5, NByM(2, 4)))
+    halves = net.fully_connected("hidden", x, 16, sparsity=Sparse(0.5, NByM(2, 4)))
+    narrow = net.fully_connected("narrow", halves, net.choice("few", (6, 8, 9)))
+    with pytest.raises(UserError, match="'cut' .* zeros in 2:4, .* narrower of 6/8/9 x 1 x 1 inputs cut a"):
+        net.fully_connected("cut", narrow, 8, sparsity=net.choice("cut", (DENSE, Sparse(0.5, NByM(2, 4)))))
+    whole = net.fully_connected("whole", halves, net.choice("many", (4, 8, 9)))
+    net.fully_connected("uncut", whole, 8, sparsity=Sparse(0.5, NByM(2, 4)))
     with pytest.raises(UserError, match="has kernel 5, but kernel patterns are for kernel 3"):
         net.conv("large", x, 8, kernel=5, sparsity=net.choice("zeros", (DENSE, Sparse(0.9, KernelPattern()))))
     with pytest.raises(UserError, match="where something is true, such as `depth >= 2`"):

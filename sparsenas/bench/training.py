@@ -19,7 +19,6 @@ import sparsenas
 from sparsenas import __version__, native
 from sparsenas.bench.machine import cores_of
 from sparsenas.bench.peers.process import EngineError, Worker
-from sparsenas.builder import Builder, Tensor
 from sparsenas.errors import UserError
 from sparsenas.space import Layer
 
@@ -34,33 +33,6 @@ _SETTLE_SECONDS = 0.05
 Note = Callable[[str], None]
 Report = Callable[[int, int, str], None]
 """`(done, in all, what it is at)`."""
-
-
-def mobilenet_v2() -> tuple[Layer, ...]:
-    """Returns MobileNet v2 (Sandler et al., 2018, https://arxiv.org/abs/1801.04381) for images of 32x32.
-
-    The first two of its five strides are 1, so that four pixels a side are left.
-    """
-    net = Builder("mobilenet_v2", image=(32, 32, 3), classes=10)
-    x = net.conv_hwc("stem", net.image, 32, activation="relu6")
-    # Expansion, output channels, blocks and the first one's stride of each stage.
-    stages = (
-        (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    )  # fmt: skip
-    for i, (expansion, channels, blocks, stride) in enumerate(stages, 1):
-        for j in range(1, blocks + 1):
-            x = _block(net, f"stage{i}.block{j}", x, channels, expansion, stride if j == 1 else 1)
-    x = net.conv1x1("head", x, 1280, activation="relu6")
-    return net.classify(x).layers(())
-
-
-def _block(net: Builder, name: str, x: Tensor, c_out: int, expansion: int, stride: int) -> Tensor:
-    c_in = x.channels.max
-    y = net.conv1x1(f"{name}.expand", x, expansion * c_in, activation="relu6") if expansion > 1 else x
-    y = net.depthwise(f"{name}.depthwise", y, stride=stride, activation="relu6")
-    y = net.conv1x1(f"{name}.project", y, c_out)
-    return net.add(f"{name}.add", x, y) if stride == 1 and c_in == c_out else y
 
 
 # What the networks are made of: name, input [N, H, W, C], output channels, stride.

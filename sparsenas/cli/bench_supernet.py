@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from sparsenas import files
 from sparsenas.bench.supernet import TauSettings, bench_supernet
 from sparsenas.cli.lookup import find_space
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
+from sparsenas.latency.library import cache_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,10 @@ def main(args: list[str]) -> None:
         network=replace(settings.network, steps=options.steps, batch=options.batch),
         seed=options.seed,
     )
+    # Both seeds of a network are one program.
+    compiled = cache_folder() / "compiled"
+    compiled.mkdir(parents=True, exist_ok=True, mode=0o700)
+    jax.config.update("jax_compilation_cache_dir", str(compiled))
     terminal = console()
     with TerminalProgress(terminal).stage("Measure and train") as update:
         result = bench_supernet(

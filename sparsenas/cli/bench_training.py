@@ -8,7 +8,7 @@ from typing import Any, Literal
 from rich.table import Table
 
 from sparsenas import files
-from sparsenas.bench.training import bench_training, mobilenet_v2
+from sparsenas.bench.training import bench_training
 from sparsenas.cli.lookup import find_space
 from sparsenas.cli.parse import Counts, parse
 from sparsenas.cli.show import TerminalProgress, console, table
@@ -73,10 +73,8 @@ def main(args: list[str]) -> None:
 
 
 def _layers(name: Network) -> tuple[Layer, ...]:
-    if name == "mobilenet_v2":
-        return mobilenet_v2()
-    space = find_space(name)
-    return space.layers(space.largest)
+    space = find_space(name, 32).with_classes(10)
+    return space.layers(space.references["1.0"] if name == "mobilenet_v2" else space.largest)
 
 
 def _steps(result: dict[str, Any], options: Options) -> Table:

@@ -24,6 +24,10 @@ DRAWN = ("tiny",)
 anyway."""
 
 
+ALL = "all"
+"""Stands for every series that comes with the package."""
+
+
 def known_spaces() -> list[str]:
     """Returns the names of the spaces that come with the package."""
     return _known("search_spaces")
@@ -122,16 +126,29 @@ def find_experiment(name: str) -> "SearchSettings":
     # Settings import JAX; a space can be looked up without it.
     from sparsenas.pipeline import SearchSettings
 
-    module = _module("experiment", "experiments", "EXPERIMENT", name)
+    module = _experiment(name, "EXPERIMENT")
     return _typed(name, "EXPERIMENT", getattr(module, "EXPERIMENT", None), SearchSettings)
 
 
-def find_series(name: str) -> "Series":
-    """Returns the trainings of an experiment by name, or the `SERIES` of a Python file."""
+def known_series() -> list[str]:
+    """Returns the names of the experiments that compare trainings."""
+    return [name for name in _known("experiments") if hasattr(_experiment(name, "SERIES"), "SERIES")]
+
+
+def find_series(name: str, *, full: bool = False) -> "Series":
+    """Returns the trainings of an experiment by name, or the `SERIES` of a Python file.
+
+    Args:
+        full: those of full size, `FULL`.
+    """
     from sparsenas.single.series import Series
 
-    module = _module("experiment", "experiments", "SERIES", name)
-    return _typed(name, "SERIES", getattr(module, "SERIES", None), Series)
+    variable = "FULL" if full else "SERIES"
+    return _typed(name, variable, getattr(_experiment(name, variable), variable, None), Series)
+
+
+def _experiment(name: str, variable: str) -> ModuleType:
+    return _module("experiment", "experiments", variable, name)
 
 
 def _known(folder: str) -> list[str]:

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import tyro
 
-from sparsenas.cli.lookup import find_series, find_space
+from sparsenas import files
+from sparsenas.cli.lookup import ALL, find_series, find_space, known_series
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
 from sparsenas.single.conclusion import TrainSummary
 from sparsenas.single.finished import load_trained
 from sparsenas.single.run import load_run, open_run, run
-from sparsenas.single.series import COLUMNS, row, run_series
+from sparsenas.single.series import COLUMNS, Results, conclude, markdown, run_series
 from sparsenas.single.settings import TrainSettings, architecture
 
 
@@ -27,8 +28,10 @@ class Options:
             of the space; `largest`, `smallest`; or `dense`, the largest without zeros.
         out: the run's folder; a new one under runs/ if left out.
         resume: go on with this run, which was stopped; its own settings count.
-        series: train all that an experiment compares, by name or as a Python file that defines SERIES, and
-            print the table; what --out has already is not done again. Only --dataset and --limit change it.
+        series: train all that an experiment compares, by name, `all` of them, or as a Python file that
+            defines SERIES, measure the models here and print the table; what --out has already is not done
+            again. Only --dataset, --limit and --device change it.
+        full: with --series, the trainings of full size, which want a GPU.
     """
 
     arch: Annotated[str | None, tyro.conf.Positional] = None
@@ -36,13 +39,16 @@ class Options:
     out: Path | None = None
     resume: Path | None = None
     series: str | None = None
+    full: bool = False
 
 
 def main(args: list[str]) -> None:
     options = parse(Options, args, command="train")
     if options.series is not None:
-        _series(options)
+        _all_series(options)
         return
+    if options.full:
+        raise UserError("`--full` is for --series.")
     if options.resume is not None:
         if options.settings != TrainSettings() or options.out is not None or options.arch is not None:
             raise UserError("A resumed run keeps its own settings; give --resume alone.")
@@ -53,7 +59,7 @@ def main(args: list[str]) -> None:
         if text is None:
             raise UserError("Expected an architecture to train, such as: sparsenas train largest")
         folder = options.out
-    space = find_space(settings.space)
+    space = find_space(settings.space, settings.side)
     arch, settings = architecture(space, text, settings)
     start, teacher = (
         None if name is None else load_trained(Path(name), find_space)
@@ -75,33 +81,50 @@ def main(args: list[str]) -> None:
     terminal.print(f"Next: sparsenas profile {folder}/best/model.snas")
 
 
-def _series(options: Options) -> None:
+def _all_series(options: Options) -> None:
     settings = options.settings
-    plain = replace(TrainSettings(), dataset=settings.dataset, limit=settings.limit)
+    plain = replace(TrainSettings(), dataset=settings.dataset, limit=settings.limit, device=settings.device)
     if settings != plain or options.arch is not None or options.resume is not None:
         raise UserError(
-            "A series has its own settings; give --series with --out, --dataset and --limit only."
+            "A series has its own settings; give --series with --out, --dataset, --limit, --device and "
+            "--full only."
         )
-    series = find_series(options.series)
-    folder = options.out or Path("runs") / Path(options.series).stem
+    if options.series != ALL:
+        stem = Path(options.series).stem
+        _series(
+            options, options.series, options.out or Path("runs") / (f"{stem}-full" if options.full else stem)
+        )
+        return
+    folder = options.out or Path("runs")
+    found = [f"## {name}\n\n{markdown(_series(options, name, folder / name))}" for name in known_series()]
+    files.write(folder / "results.md", "\n".join(found))
+    console().print(f"Wrote {folder / 'results.md'}")
+
+
+def _series(options: Options, name: str, folder: Path) -> Results:
+    settings = options.settings
+    series = find_series(name, full=options.full)
     terminal = console()
     terminal.print(f"{series.claim} ({series.paper})", markup=False)
-    rows = []
+    summaries = {}
     try:
-        for name, summary in run_series(
+        for job, summary in run_series(
             series,
             folder,
             find_space,
             dataset=None if settings.dataset == TrainSettings().dataset else settings.dataset,
             limit=settings.limit,
+            device=settings.device,
             progress=TerminalProgress(terminal),
         ):
-            rows.append(row(name, summary))
-            terminal.print(f"{name}: {summary.accuracy:.2%}")
+            summaries[job] = summary
+            terminal.print(f"{job}: {summary.accuracy:.2%}")
     except KeyboardInterrupt:
         terminal.print(f"Stopped. The same command goes on; what is done lies in {folder}.")
         raise
-    terminal.print(table(str(folder / "results.md"), COLUMNS, rows))
+    results = conclude(series, summaries, folder)
+    terminal.print(table(str(folder / "results.md"), COLUMNS, results.rows()))
+    return results
 
 
 def _results(summary: TrainSummary):

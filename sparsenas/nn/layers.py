@@ -148,7 +148,9 @@ class FullyConnected(nnx.Module):
 
 def _he_normal(shape: tuple[int, ...], fan_in: int, rng: np.random.Generator) -> np.ndarray:
     """Draws weights that keep the size of activations (He et al., 2015, https://arxiv.org/abs/1502.01852)."""
-    return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / fan_in))
+    weight = rng.standard_normal(shape, np.float32)
+    weight *= np.float32(math.sqrt(2 / fan_in))  # In place: weights may be hundreds of megabytes.
+    return weight
 
 
 def _of(weight: jax.Array, kept: jax.Array | None, dtype: jnp.dtype) -> jax.Array:

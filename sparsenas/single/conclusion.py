@@ -82,7 +82,12 @@ def conclude(
     }
     expected = train.logits(supernet(network), variables, data.test.images)
     files.write(folder / "best" / "model.snas", content)
-    described = {"space": settings.space, "arch": arch, "zeros": _zeros(folded)}
+    described = {
+        "space": settings.space,
+        "side": settings.side,
+        "arch": arch,
+        "zeros": _zeros(folded),
+    }
     files.write(folder / "best" / "arch.json", json.dumps(described, indent=1) + "\n")
     checkpoint.save(
         folder / "best" / "weights.safetensors", checkpoint.to_arrays(variables), about={"arch": arch}

@@ -27,11 +27,11 @@ class Trained:
     variables: Variables
 
 
-def load_trained(folder: Path, find_space: Callable[[str], Space]) -> Trained:
+def load_trained(folder: Path, find_space: Callable[[str, int | None], Space]) -> Trained:
     """Returns the network of a finished run, of a search or of a training.
 
     Args:
-        find_space: name of a space to the space.
+        find_space: name of a space and side of its images to the space.
 
     Raises:
         UserError: where there is none, or it belongs to another version of the space.
@@ -39,12 +39,12 @@ def load_trained(folder: Path, find_space: Callable[[str], Space]) -> Trained:
     described = folder / "best" / "arch.json"
     try:
         found = json.loads(described.read_text())
-        name, text = found["space"], found["arch"]
+        name, side, text = found["space"], found.get("side"), found["arch"]
     except OSError:
         raise UserError(f"Expected a finished run in {str(folder)!r}, found no {described}.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"Cannot read {str(described)!r}: {error}.") from None
-    space = find_space(name)
+    space = find_space(name, side)
     path = folder / "best" / "weights.safetensors"
     arrays, _ = checkpoint.load(path)
     head = arrays.get(f"params/{space.templates[-1].name}/weight")

@@ -1,7 +1,6 @@
 """One run: from settings to a folder with a trained network."""
 
 import dataclasses
-import hashlib
 import json
 import sys
 import time
@@ -32,6 +31,7 @@ from sparsenas.train.distribution import (
     trained_weights,
     with_fractions,
 )
+from sparsenas.train.keeping import described
 
 
 def open_run(folder: Path, settings: TrainSettings, arch: str) -> None:
@@ -77,26 +77,9 @@ def load_run(folder: Path) -> tuple[TrainSettings, str]:
         raise UserError(f"Cannot read the run's settings {path}: {error}.") from None
 
 
-def run(
-    settings: TrainSettings,
-    space: Space,
-    arch: Arch,
-    folder: Path,
-    *,
-    start: Trained | None = None,
-    teacher: Trained | None = None,
-    progress: Progress | None = None,
-) -> TrainSummary:
-    """Trains an architecture and leaves what came out in `folder`.
-
-    Args:
-        space: what `settings.space` names.
-        folder: made by `open_run`; a training that was stopped goes on from its last checkpoint.
-        start: what `settings.start` names.
-        teacher: what `settings.teacher` names.
-    """
-    progress = progress or Silent()
-    with progress.stage(f"Data set {settings.dataset}") as update:
+def load_data(settings: TrainSettings, space: Space, progress: Progress | None = None) -> Data:
+    """Returns the images that a training learns from and is tested on."""
+    with (progress or Silent()).stage(f"Data set {settings.dataset}") as update:
         data = load(
             settings.dataset,
             size=space.image[:2],
@@ -107,6 +90,31 @@ def run(
         sizes = (len(split.labels) for split in (data.train, data.validation, data.test))
         counts = "{} train, {} validation, {} test images, {} classes".format(*sizes, len(data.classes))
         update(1, 1, counts)
+    return data
+
+
+def run(
+    settings: TrainSettings,
+    space: Space,
+    arch: Arch,
+    folder: Path,
+    *,
+    data: Data | None = None,
+    start: Trained | None = None,
+    teacher: Trained | None = None,
+    progress: Progress | None = None,
+) -> TrainSummary:
+    """Trains an architecture and leaves what came out in `folder`.
+
+    Args:
+        space: what `settings.space` names.
+        folder: made by `open_run`; a training that was stopped goes on from its last checkpoint.
+        data: what `load_data` returns; loaded where left out.
+        start: what `settings.start` names.
+        teacher: what `settings.teacher` names.
+    """
+    progress = progress or Silent()
+    data = load_data(settings, space, progress) if data is None else data
     space = space.with_classes(len(data.classes))
     model = None if settings.device is None else LatencyModel.load(settings.device)
     first = _first(settings, space.fixed(arch, dense=True), start)
@@ -185,11 +193,9 @@ def _teacher(settings: TrainSettings, teacher: Trained | None) -> Teacher | None
 
 def _about(settings: TrainSettings, network: Space, data: Data) -> dict[str, str]:
     """Returns what a checkpoint must agree in."""
-    digest = hashlib.sha256(data.train.images.tobytes() + data.train.labels.tobytes()).hexdigest()[:16]
-    described = {"network": network.fingerprint(), "images": digest, "seed": str(settings.seed)}
-    for name in ("start", "teacher", "teacher_weight", "temperature"):
-        described[name] = str(getattr(settings, name))
-    return described | {name: str(value) for name, value in dataclasses.asdict(settings.network).items()}
+    found = described(network.fingerprint(), data.train, settings.network, seed=settings.seed)
+    names = ("start", "teacher", "teacher_weight", "temperature")
+    return found | {name: str(getattr(settings, name)) for name in names}
 
 
 def _losses(update: Update) -> Callable[[int, int, dict[str, float]], None]:

@@ -14,6 +14,7 @@ class TrainSettings:
 
     Attributes:
         space: a space by name, or a Python file that defines SPACE.
+        side: pixels of the image's side; the space's usual one if left out.
         dataset: `digits`, a folder or archive with train/<class>/* and test/<class>/*, the binary version of
             CIFAR-10 or CIFAR-100, or a .npz file.
         limit: at most this many images of each split, for a quick look.
@@ -34,6 +35,7 @@ class TrainSettings:
     """
 
     space: str = "tiny"
+    side: int | None = None
     dataset: str = "digits"
     limit: int | None = None
     dense: bool = False

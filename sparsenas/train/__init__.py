@@ -18,4 +18,5 @@ from sparsenas.train.network import sparsity_targets as sparsity_targets
 from sparsenas.train.network import train_network as train_network
 from sparsenas.train.pruning import NetworkSettings as NetworkSettings
 from sparsenas.train.supernet import SupernetSettings as SupernetSettings
+from sparsenas.train.supernet import supernet_keeper as supernet_keeper
 from sparsenas.train.supernet import train_supernet as train_supernet

@@ -12,11 +12,13 @@ EVALUATION_BATCH = 256
 
 
 class Batch(NamedTuple):
-    """One batch, as numbers: int32 [N], [N, 2] pixels, bool [N], int32 [N], float32 scalar.
+    """One batch, as numbers: int32 [N], [N, 2] pixels, bool [N], int32 [N], float32 scalar, float32 [N, 4].
 
     Attributes:
         partners: positions in the batch of the images that each is mixed with.
         share: of an image itself, the rest is its partner's; 1 where nothing is mixed.
+        crops: top, left, height and width of the part of each image that fills it, as parts of the sides;
+            None where all of it is shown.
     """
 
     indices: np.ndarray
@@ -24,14 +26,23 @@ class Batch(NamedTuple):
     flips: np.ndarray
     partners: np.ndarray
     share: np.ndarray
+    crops: np.ndarray | None = None
 
 
 def batches_of(
-    size: int, *, batch: int, shift: int, flip: bool, mixup: float = 0.0, rng: np.random.Generator
+    size: int,
+    *,
+    batch: int,
+    shift: int,
+    flip: bool,
+    crop: float | None = None,
+    mixup: float = 0.0,
+    rng: np.random.Generator,
 ) -> Iterator[Batch]:
     """Yields batches for ever; every image once before any comes again.
 
     Args:
+        crop: least part of an image's area that is shown; all of it where left out.
         mixup: alpha of the Beta distribution that shares are drawn from; 0 mixes nothing.
     """
     indices = np.empty(0, np.int32)
@@ -44,17 +55,60 @@ def batches_of(
         partners, share = np.arange(n, dtype=np.int32), np.float32(1)
         if mixup:
             partners, share = rng.permutation(partners), np.float32(rng.beta(mixup, mixup))
-        yield Batch(indices[:n], shifts, flips, partners, share)
+        crops = None if crop is None else _crops(n, crop, rng)
+        yield Batch(indices[:n], shifts, flips, partners, share, crops)
         indices = indices[n:]
 
 
+def _crops(n: int, least: float, rng: np.random.Generator) -> np.ndarray:
+    """Draws parts of images (Szegedy et al., 2015, https://arxiv.org/abs/1409.4842): float32 [n, 4].
+
+    Their areas are uniform from `least` to 1, their proportions from 3:4 to 4:3, uniform in the logarithm;
+    what would be longer than the image is as long as it.
+    """
+    area, ratio = rng.uniform(least, 1, n), np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3), n))
+    sides = np.minimum(np.sqrt(np.stack([area / ratio, area * ratio], 1)), 1)  # [n, 2]
+    corners = rng.random((n, 2)) * (1 - sides)
+    return np.concatenate([corners, sides], 1).astype(np.float32)
+
+
 def augmented(images: jax.Array, batch: Batch) -> jax.Array:
-    """Returns the moved and mirrored images of a batch; the border repeats where they move away from it."""
+    """Returns the images of a batch: cropped, or moved, and mirrored.
+
+    The border repeats where they move away from it. Crops fill the image by bilinear interpolation.
+
+    Args:
+        images: uint8 [images, H, W, C].
+
+    Returns:
+        [N, H, W, C], uint8, or float32 from 0 to 255 where there are crops.
+    """
+    if batch.crops is not None:
+        return _cropped(images, batch)
     _, h, w, _ = images.shape
     rows = jnp.clip(jnp.arange(h)[None] + batch.shifts[:, :1], 0, h - 1)
     columns = jnp.clip(jnp.arange(w)[None] + batch.shifts[:, 1:], 0, w - 1)
     columns = jnp.where(batch.flips[:, None], columns[:, ::-1], columns)
     return images[batch.indices[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _cropped(images: jax.Array, batch: Batch) -> jax.Array:
+    _, h, w, _ = images.shape
+    top, left, height, width = jnp.asarray(batch.crops).T[:, :, None]  # [N, 1] each
+    # Centres of pixels out, as positions among centres of pixels in.
+    rows = jnp.clip((top + (jnp.arange(h)[None] + 0.5) / h * height) * h - 0.5, 0, h - 1)  # [N, H]
+    columns = jnp.clip((left + (jnp.arange(w)[None] + 0.5) / w * width) * w - 0.5, 0, w - 1)
+    columns = jnp.where(batch.flips[:, None], columns[:, ::-1], columns)
+    first_row, first_column = jnp.floor(rows).astype(int), jnp.floor(columns).astype(int)
+    total = jnp.zeros((len(batch.indices), h, w, images.shape[-1]))
+    for r in (0, 1):
+        for c in (0, 1):
+            row, column = jnp.minimum(first_row + r, h - 1), jnp.minimum(first_column + c, w - 1)
+            share = jnp.where(r, rows - first_row, 1 - rows + first_row)[:, :, None, None]
+            share = share * jnp.where(c, columns - first_column, 1 - columns + first_column)[:, None, :, None]
+            corner = images[batch.indices[:, None, None], row[:, :, None], column[:, None, :]]
+            total = total + share * corner.astype(jnp.float32)
+    return total
 
 
 def mixed(values: jax.Array, batch: Batch) -> jax.Array:

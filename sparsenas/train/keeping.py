@@ -1,15 +1,20 @@
 """Keeps training on disk, so that it goes on after a stop exactly where it was."""
 
+import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from sparsenas import checkpoint
 from sparsenas.errors import UserError
+
+if TYPE_CHECKING:
+    from sparsenas.data import Split
 
 PyTree = Any
 
@@ -64,6 +69,18 @@ class Keeper:
                     f"{about.get(name, 'not known')}, this one's is {expected}; give another folder."
                 )
         return step, checkpoint.from_arrays(like, arrays, source=str(self.folder))
+
+
+def described(network: str, split: "Split", settings: Any, *, seed: int) -> dict[str, str]:
+    """Returns what a checkpoint must agree in.
+
+    Args:
+        network: fingerprint of its space.
+        settings: a dataclass.
+    """
+    digest = hashlib.sha256(split.images.tobytes() + split.labels.tobytes()).hexdigest()[:16]
+    found = {"network": network, "images": digest, "seed": str(seed)}
+    return found | {name: str(value) for name, value in dataclasses.asdict(settings).items()}
 
 
 def _how() -> dict[str, str]:

@@ -68,6 +68,8 @@ class LoopSettings:
         label_smoothing: part of the label that is spread over all classes.
         shift: images are moved at random by up to so many pixels.
         flip: images are mirrored at random.
+        crop: random parts of images are shown instead of moved images, of at least this part of the area,
+            such as 0.08 (Szegedy et al., 2015); none if left out.
         mixup: images and labels are mixed in pairs, by shares from Beta(mixup, mixup); 0 mixes nothing.
         clip: highest norm of all gradients together; none if left out.
         ema: decay of the weights' moving average, such as 0.999, which is the result then; 0 for none.
@@ -81,6 +83,7 @@ class LoopSettings:
     label_smoothing: float = 0.1
     shift: int = 2
     flip: bool = False
+    crop: float | None = None
     mixup: float = 0.0
     clip: float | None = None
     ema: float = 0.0
@@ -95,6 +98,10 @@ class LoopSettings:
         for name in ("shift", "mixup", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"`{name}` must be at least 0, found {getattr(self, name)}.")
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise UserError(
+                f"`crop` must be above 0 and at most 1, found {self.crop}; leave it out for none."
+            )
         if not self.learning_rate > 0:
             raise UserError(f"`learning_rate` must be above 0, found {self.learning_rate}.")
         if self.clip is not None and not self.clip > 0:
@@ -166,6 +173,7 @@ def run(
         batch=settings.batch,
         shift=settings.shift,
         flip=settings.flip,
+        crop=settings.crop,
         mixup=settings.mixup,
         rng=rng,
     )

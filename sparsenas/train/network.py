@@ -17,6 +17,7 @@ from sparsenas.train.keeping import Keeper
 from sparsenas.train.loop import Report, run
 from sparsenas.train.losses import Loss, distillation
 from sparsenas.train.pruning import NetworkSettings, pruning_optimizer
+from sparsenas.train.statistics import settled
 
 if TYPE_CHECKING:
     from sparsenas.data import Split
@@ -77,7 +78,8 @@ def train_network(
         keeper: keeps the state on disk and goes on from what is there, to the last bit.
 
     Returns:
-        Variables of `supernet(space)`; each layer's weight has exactly the zeros that `Layer` promises.
+        Variables of `supernet(space)`; each layer's weight has exactly the zeros that `Layer` promises, and
+        statistics are those of the final weights.
 
     Raises:
         UserError: when the loss is no longer finite, or where teacher or kept state do not fit.
@@ -88,7 +90,7 @@ def train_network(
     init_rng, data_rng = np.random.default_rng(seed).spawn(2)
     variables = net.init(init_rng) if start is None else start
     targets = sparsity_targets(space, variables.params)
-    return run(
+    trained = run(
         net,
         variables,
         pruning_optimizer(settings, targets, key=jax.random.key(seed)),
@@ -102,6 +104,7 @@ def train_network(
         loss=None if teacher is None else teacher.loss(space),
         keeper=keeper,
     )
+    return settled(net, trained, split.images, batch=settings.batch)
 
 
 def sparsity_targets(space: Space, params: PyTree) -> PyTree:

@@ -1,6 +1,7 @@
 """Trains a supernet, each step as other networks of its space."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import jax.numpy as jnp
@@ -11,13 +12,17 @@ from sparsenas.nn.pure import PureModule, Variables
 from sparsenas.space import Space
 from sparsenas.supernet import refresh_ranks
 from sparsenas.train.devices import shared_out, spread
-from sparsenas.train.keeping import Keeper
+from sparsenas.train.keeping import Keeper, described
 from sparsenas.train.loop import LoopSettings, Report, adamw, one_pass, run
 from sparsenas.train.sampling import sampler
 from sparsenas.train.sandwich import sandwich
 
 if TYPE_CHECKING:
     from sparsenas.data import Split
+
+
+# Steps between two checkpoints.
+_KEPT_EVERY = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,14 @@ class SupernetSettings(LoopSettings):
             "sparsities": self.sparsities_from,
         }
         return {kind: round(part * self.steps) for kind, part in parts.items()}
+
+
+def supernet_keeper(
+    folder: Path, space: Space, split: "Split", settings: SupernetSettings, *, seed: int
+) -> Keeper:
+    """Returns what keeps the training of a supernet in a folder, so that it goes on after a stop."""
+    about = described(space.fingerprint(), split, settings, seed=seed)
+    return Keeper(folder=folder, about=about, every=_KEPT_EVERY)
 
 
 def train_supernet(

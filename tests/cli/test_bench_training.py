@@ -34,6 +34,12 @@ def test_tables_and_the_file(monkeypatch, capsys, tmp_path):
     assert not main(["bench", "training", "--threads", "1,2", "--batch", "8", "--json", str(path)])
     assert (given["threads"], given["batch"]) == ((1, 2), 8)
     assert [layers[-1].op for layers in given["networks"].values()] == ["fully_connected"] * 2
+    # MobileNet v2 at 32x32 as at 224x224, stage for stage, but for ten classes.
+    layers = {layer.name: layer for layer in given["networks"]["mobilenet_v2"]}
+    assert layers["stage1.block1.project"].macs == 32 * 16 * 32 * 32
+    assert layers["head"].macs == 320 * 1280 * 4 * 4
+    assert layers["classifier"].c_out == 10
+    assert sum(layer.op == "depthwise" for layer in layers.values()) == 17
     shown = " ".join(capsys.readouterr().out.split())
     for part in ("8 images of 32x32", "40.0", "0.50", "4.0", "300.0", "8x4x4x3", "1.25"):
         assert part in shown

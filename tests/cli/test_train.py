@@ -8,7 +8,7 @@ import pytest
 
 from sparsenas import checkpoint, native
 from sparsenas.__main__ import main
-from sparsenas.cli.lookup import find_series, find_space
+from sparsenas.cli.lookup import find_series, find_space, known_series
 from sparsenas.data import load
 from sparsenas.latency.table import save
 from sparsenas.single.run import load_run
@@ -162,26 +162,63 @@ def test_a_series_trains_what_is_missing_and_prints_the_table(folder, capsys):
     text = capsys.readouterr().out
     assert "Zeros cost little. (Nobody, 2026)" in text
     lines = (folder / "both" / "results.md").read_text().splitlines()
-    assert [line.split(" | ")[0] for line in lines[4:]] == ["| first", "| second"]
+    assert [line.split(" | ")[0] for line in lines[4:6]] == ["| first", "| second"]
     assert f"{summary(folder / 'both' / 'second')['nonzeros']:,}" in lines[5]
     assert load_run(folder / "both" / "second")[0].start == "both/first"
+    results = json.loads((folder / "both" / "results.json").read_text())
+    assert results["machine"] == native.cpu()
+    for name, found in results["jobs"].items():
+        assert found["accuracy"] == summary(folder / "both" / name)["accuracy"]
+        assert found["latency_ms_measured"] > 0
     (folder / "both" / "second" / "summary.json").unlink()
     before = (folder / "both" / "first" / "summary.json").stat().st_mtime_ns
     assert main(["train", "--series", "both.py", "--limit", "150", "--out", "both"]) == 0
-    assert (folder / "both" / "results.md").read_text().splitlines() == lines
+    again = (folder / "both" / "results.md").read_text().splitlines()
+    # All but milliseconds and minutes.
+    assert [line.split(" | ")[:5] for line in again] == [line.split(" | ")[:5] for line in lines]
     assert (folder / "both" / "first" / "summary.json").stat().st_mtime_ns == before
     assert "other settings than this series" in fails(capsys, "train", "--series", "both.py", "--out", "both")
     assert "its own settings" in fails(capsys, "train", "largest", "--series", "both.py")
+    assert "must define FULL" in fails(capsys, "train", "--series", "both.py", "--full")
+    assert "`--full` is for --series" in fails(capsys, "train", "largest", "--full")
     assert "No experiment named 'neither'" in fails(capsys, "train", "--series", "neither")
 
 
-@pytest.mark.parametrize("name", ["fast_sparse_convnets", "holistic_sparse_cnn"])
-def test_series_that_come_along_can_be_trained(name):
-    for job in find_series(name).jobs.values():
-        space = find_space(job.settings.space)
-        arch, settings = architecture(space, job.arch, job.settings)
+def test_all_series_make_one_page(folder, capsys, monkeypatch):
+    (folder / "again.py").write_text(SERIES)
+    monkeypatch.setattr("sparsenas.cli.train.known_series", lambda: ["both.py", "again.py"])
+    assert main(["train", "--series", "all", "--limit", "150", "--out", "page"]) == 0
+    page = (folder / "page" / "results.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("## ")] == ["## both.py", "## again.py"]
+    assert page.count("| second |") == 2
+    assert "Wrote page/results.md" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("name", known_series())
+def test_series_that_come_along_can_be_trained(name, full):
+    series = find_series(name, full=full)
+    for job in series.jobs.values():
+        space = find_space(job.settings.space, job.settings.side)
+        text = job.arch if isinstance(job.arch, str) else space.text(space.pick(job.arch))
+        arch, settings = architecture(space, text, job.settings)
         assert space.check(arch) == arch
-        assert settings.start in (None, *find_series(name).jobs)
+        assert settings.start in (None, *series.jobs)
+
+
+def test_there_is_a_series_for_each_paper():
+    assert known_series() == ["fast_sparse_convnets", "holistic_sparse_cnn", "pconv"]
+
+
+def test_the_side_of_images_goes_along(folder, capsys):
+    """A network for smaller images, trained on from its own weights."""
+    small = ["train", "smallest", "--dense", "--side", "16", *SHORT]
+    assert main([*small, "--out", "side16"]) == 0
+    assert native.Model.open(folder / "side16" / "best" / "model.snas").image == (16, 16, 3)
+    assert main([*small, "--start", "side16", "--out", "side16-on"]) == 0
+    assert json.loads((folder / "side16-on" / "best" / "arch.json").read_text())["side"] == 16
+    said = fails(capsys, "train", "smallest", "--teacher", "side16", "--out", "taught16", *SHORT)
+    assert "an image of (16, 16, 3)" in said
 
 
 def test_a_teacher_of_other_classes_is_refused(folder, capsys):

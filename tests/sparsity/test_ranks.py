@@ -86,3 +86,22 @@ def test_patterns_that_have_zeros_are_listed_once():
     assert sparse_patterns([DENSE]) == ()
     with pytest.raises(ValueError, match="must have zeros"):
         ranks(weights(2, 2, 1), Dense(), outputs=[2], inputs=[2], rings=ONE_TAP)
+
+
+def test_equal_weights_stand_in_the_order_of_memory():
+    # Four magnitudes only: most weights have equals in their shell.
+    weight = np.random.default_rng(0).integers(-3, 4, (6, 5, 9)).astype(np.float32)
+    outputs, inputs, rings = [2, 6], [3, 5], np.array([1, 1, 1, 1, 0, 1, 1, 1, 1])
+    rank = ranks(weight, Unstructured(), outputs=outputs, inputs=inputs, rings=rings)
+    shells = {(i, j, k): (i >= outputs[0], j >= inputs[0], rings[k]) for i, j, k in np.ndindex(weight.shape)}
+    for at, shell in shells.items():
+        peers = [other for other in shells if shells[other] == shell]
+        below = sum((abs(weight[other]), other) < (abs(weight[at]), at) for other in peers)
+        assert rank[at] == np.float32((below + 0.5) / len(peers))
+
+
+def test_of_equal_weights_in_a_group_the_last_one_stands_highest():
+    weight = np.array([[1, -1, 1, 1, 0, 2, -0.0, 2, 3, 3]], np.float32)[..., None]
+    rank = ranks(weight, NByM(), outputs=[1], inputs=[10], rings=ONE_TAP)
+    places = [0, 1, 2, 3, 0, 2, 1, 3, 2, 3]  # The last group is filled up by two that are lower than all.
+    np.testing.assert_array_equal(rank.ravel(), np.float32((np.array(places) + 0.5) / 4))

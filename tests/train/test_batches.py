@@ -34,6 +34,43 @@ def test_shifts_repeat_the_border_and_flips_mirror():
     assert moved([0, 0], True) == [[2, 1, 0], [5, 4, 3], [8, 7, 6]]
 
 
+def cropped(image, crop, flip=False):
+    batch = Batch(
+        np.zeros(1, np.int32), np.zeros((1, 2), np.int32), np.array([flip]), np.zeros(1, int), np.float32(1),
+        np.array([crop], np.float32),
+    )  # fmt: skip
+    return np.asarray(augmented(jnp.asarray(image[None]), batch))[0]
+
+
+def test_crops_fill_the_image_by_bilinear_interpolation():
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    np.testing.assert_allclose(cropped(image, [0, 0, 1, 1]), image, atol=1e-3)
+    np.testing.assert_allclose(cropped(image, [0, 0, 1, 1], flip=True), image[:, ::-1], atol=1e-3)
+    top, left, height, width = 0.25, 0.3, 0.5, 0.6
+    expected = np.zeros((6, 8, 3))
+    for i, j in np.ndindex(6, 8):
+        y = np.clip((top + (i + 0.5) / 6 * height) * 6 - 0.5, 0, 5)
+        x = np.clip((left + (j + 0.5) / 8 * width) * 8 - 0.5, 0, 7)
+        for r, c in np.ndindex(6, 8):
+            expected[i, j] += max(0, 1 - abs(r - y)) * max(0, 1 - abs(c - x)) * image[r, c]
+    # Positions are floats of a few pixels, values up to 255.
+    np.testing.assert_allclose(cropped(image, [top, left, height, width]), expected, atol=1e-3)
+
+
+def test_crops_are_inside_and_of_the_area_that_is_asked_for():
+    crops = np.concatenate([batch.crops for batch in draw(1000, crop=0.3)])
+    top, left, height, width = crops.T
+    assert (crops >= 0).all()
+    assert (np.maximum(top + height, left + width) <= 1 + 1e-6).all()
+    inside = (height < 1) & (width < 1)
+    assert (height * width)[inside].min() >= 0.3 - 1e-6
+    assert 0.3 <= (height * width)[inside].min() < 0.32
+    ratio = (width / height)[inside]
+    assert 3 / 4 - 1e-6 <= ratio.min() < 0.77
+    assert 1.3 < ratio.max() <= 4 / 3 + 1e-6
+    assert draw(1)[0].crops is None
+
+
 def test_mixing_is_the_formula():
     batch = next(batch for batch in draw(5, mixup=1.0) if (batch.partners != np.arange(4)).any())
     values = np.random.default_rng(1).random((4, 3), np.float32)

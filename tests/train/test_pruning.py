@@ -37,7 +37,7 @@ SETTINGS = NetworkSettings(steps=100, batch=16, shift=1, prune_every=2)
 @pytest.mark.parametrize(
     "changes",
     [
-        {"score": "movement", "ema": 0.9, "mixup": 0.2, "clip": 1.0},
+        {"score": "movement", "ema": 0.9, "mixup": 0.2, "clip": 1.0, "crop": 0.5},
         {"score": "first_order", "prune_power": 0.0},
         {"algorithm": "rigl"},
         {"algorithm": "sr_ste"},
@@ -73,6 +73,7 @@ def test_pruning_ends_within_the_training(steps, begin, end):
         ({"prune_every": 0}, "`prune_every` must be at least 1, found 0"),
         ({"steps": 0}, "`steps` must be at least 1, found 0"),
         ({"mixup": -0.1}, "`mixup` must be at least 0, found -0.1"),
+        ({"crop": 0.0}, "`crop` must be above 0 and at most 1, found 0.0"),
         ({"ema": 1}, "`ema` must be at least 0 and below 1, found 1"),
         ({"clip": 0}, "`clip` must be above 0, found 0; leave it out"),
         ({"learning_rate": 0}, "`learning_rate` must be above 0, found 0"),

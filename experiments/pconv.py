@@ -1,0 +1,85 @@
+"""Kernel patterns against unstructured zeros and fewer filters: ResNet on CIFAR-10.
+
+Command: sparsenas measure --quick, then
+sparsenas train --series pconv --dataset cifar-10-binary.tar.gz
+Small, for one processor core: four blocks of 16 to 128 channels, 10,000 training images, 1,500 steps of each
+network.
+--full is ResNet-18 on all images, 100 epochs each, for a GPU.
+The table lands in runs/pconv/results.md; the one obtained is in README.md beside this file.
+"""
+
+from sparsenas.blocks import EIGHTFOLD
+from sparsenas.single.series import Job, Series
+from sparsenas.single.settings import TrainSettings
+from sparsenas.train import NetworkSettings
+
+
+def series(
+    widths: tuple[int, ...],
+    fewer: tuple[int, ...],
+    *,
+    depth: int,
+    unstructured: float,
+    limit: int | None,
+    batch: int,
+    first: int,
+    then: int,
+) -> Series:
+    """Returns trainings of a ResNet: `first` steps without zeros, `then` while they come.
+
+    Args:
+        widths: channels of the stages.
+        fewer: those of a network without zeros that is about as fast as the one with patterns. It is trained
+            from scratch, no worse than with filters taken from a trained one (Liu et al., 2019,
+            https://arxiv.org/abs/1810.05270).
+        unstructured: fraction of zeros that is about as fast.
+    """
+    common = {
+        "space": "resnet",
+        "side": 32,
+        "dataset": "cifar-10-binary.tar.gz",
+        "limit": limit,
+        "device": "local",
+    }
+    alike = {"batch": batch, "flip": True}
+    on = {
+        **common,
+        "start": "dense",
+        "network": NetworkSettings(steps=then, learning_rate=5e-3, prune_begin=0.05, **alike),
+    }
+    wide, narrow = (
+        {f"stage{i}.width": width for i, width in enumerate(found, 1)}
+        | {f"stage{i}.depth": depth for i in range(1, len(found) + 1)}
+        for found in (widths, fewer)
+    )
+    return Series(
+        claim="At equal latency kernel patterns are more accurate than unstructured zeros, and these than "
+        "fewer filters.",
+        paper="Ma et al., 2020, https://arxiv.org/abs/1909.05073",
+        jobs={
+            "dense": Job(
+                arch=wide,
+                settings=TrainSettings(
+                    network=NetworkSettings(steps=first, learning_rate=1e-2, **alike), **common
+                ),
+            ),
+            "dense-on": Job(arch=wide, settings=TrainSettings(dense=True, **on)),
+            "pattern": Job(arch=wide, settings=TrainSettings(sparsity=EIGHTFOLD, pattern="pattern", **on)),
+            "unstructured": Job(arch=wide, settings=TrainSettings(sparsity=unstructured, **on)),
+            "filters": Job(
+                arch=narrow,
+                settings=TrainSettings(
+                    network=NetworkSettings(steps=first + then, learning_rate=1e-2, **alike), **common
+                ),
+            ),
+        },
+    )
+
+
+SERIES = series(
+    (16, 32, 64, 128), (8, 16, 32, 64), depth=1, unstructured=0.9, limit=10_000, batch=64, first=800, then=700
+)
+FULL = series(
+    (64, 128, 256, 512), (32, 64, 128, 256), depth=2, unstructured=0.84, limit=None, batch=128, first=20_000,
+    then=15_000,
+)  # fmt: skip
