@@ -13,7 +13,7 @@ PARTICULARS = ("search_spaces", "latency_models", "experiments")
 # architectures and rewards, and neither export nor the native runtime can see training.
 LAYERS = (
     {"errors", "progress"},
-    {"files", "sparsity", "native", "data", "dims"},
+    {"files", "sparsity", "native", "data", "dims", "cross"},
     {"space", "checkpoint"},
     {"builder"},
     {"blocks", "networks", "nn", "strategies"},

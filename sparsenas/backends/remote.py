@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sparsenas.backends.link import Failed, Link
 from sparsenas.backends.process import no_space
-from sparsenas.bench.cross import built
+from sparsenas.cross import built
 from sparsenas.errors import UserError
 from sparsenas.latency.device import Lost, Round
 from sparsenas.latency.table import Kind

@@ -8,7 +8,7 @@ import pytest
 
 from sparsenas.backends import modelled
 from sparsenas.backends.modelled import CORES, FIGURES, modelled_table
-from sparsenas.bench.cross import repository
+from sparsenas.cross import repository
 from sparsenas.bench.emulated import Model, find_model
 from sparsenas.cli.lookup import find_space
 from sparsenas.errors import UserError

@@ -8,7 +8,7 @@ import pytest
 from sparsenas.backends.browser import find_browser
 from sparsenas.backends.open import DeviceSettings, open_device
 from sparsenas.backends.page import Page
-from sparsenas.bench.cross import repository
+from sparsenas.cross import repository
 from sparsenas.bench.node import find_node
 from sparsenas.errors import UserError
 from sparsenas.latency import campaign
