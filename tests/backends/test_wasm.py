@@ -5,9 +5,9 @@ import urllib.request
 
 import pytest
 
-from sparsenas.backends.browser import find_browser
 from sparsenas.backends.open import DeviceSettings, open_device
 from sparsenas.backends.page import Page
+from sparsenas.chromium import find_browser
 from sparsenas.cross import repository
 from sparsenas.bench.node import find_node
 from sparsenas.errors import UserError
