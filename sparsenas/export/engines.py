@@ -1,6 +1,5 @@
 """Exported files in the engines that they are for: outputs of images, channel by channel."""
 
-import gzip
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from sparsenas import __version__, native
 from sparsenas.export.extra import optional_import
-from sparsenas.export.read import GZIP
+from sparsenas.export.read import expanded
 
 Engine = Callable[[Path, np.ndarray], np.ndarray]
 """`(file, images float32 [N, H, W, C]) -> float32 [N, outputs]`."""
@@ -17,9 +16,8 @@ Engine = Callable[[Path, np.ndarray], np.ndarray]
 
 def run_snas(path: Path, images: np.ndarray) -> np.ndarray:
     """The native runtime of this machine."""
-    data = path.read_bytes()
-    expanded = gzip.decompress(data) if data.startswith(GZIP) else data
-    return native.Model.from_bytes(expanded, name=str(path)).run(images)
+    data = expanded(path.read_bytes(), str(path))
+    return native.Model.from_bytes(data, name=str(path)).run(np.ascontiguousarray(images))
 
 
 def run_tflite(path: Path, images: np.ndarray) -> np.ndarray:
@@ -55,7 +53,7 @@ def run_stablehlo(path: Path, images: np.ndarray) -> np.ndarray:
 
 
 def version_of(distribution: str) -> str:
-    """Returns the version of an installed package; ours needs no package."""
+    """Returns the version of an installed package; ours may run without being one."""
     return __version__ if distribution == "sparsenas" else version(distribution)
 
 
