@@ -64,7 +64,8 @@ class Site:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 data = site._get(self.path)
-                suffix = PurePosixPath(urlsplit(self.path).path).suffix
+                path = urlsplit(self.path).path
+                suffix = ".html" if path.endswith("/") else PurePosixPath(path).suffix
                 self.send_response(HTTPStatus.NOT_FOUND if data is None else HTTPStatus.OK)
                 self.send_header("Content-Type", _TYPES.get(suffix, "application/octet-stream"))
                 self.send_header("Content-Length", str(len(data or b"")))

@@ -56,7 +56,7 @@ def _apply(layer: Layer, weights: LayerWeights | None, inputs: list[jax.Array]) 
             matrix = np.moveaxis(weights.weight.reshape(shape), 1, -1).reshape(layer.c_out, -1)
             flat = x.reshape(x.shape[0], matrix.shape[1])
             y = jnp.matmul(flat, matrix.T, precision=lax.Precision.HIGHEST)
-            return (y + weights.bias)[:, None, None, :]
+            return (y + weights.bias[None])[:, None, None, :]
     y = lax.conv_general_dilated(
         x,
         _kernel(layer, weights.weight),
@@ -66,7 +66,7 @@ def _apply(layer: Layer, weights: LayerWeights | None, inputs: list[jax.Array]) 
         feature_group_count=layer.c_out if layer.op == "depthwise" else 1,
         precision=lax.Precision.HIGHEST,
     )
-    return y + weights.bias
+    return y + weights.bias[None, None, None]
 
 
 def _kernel(layer: Layer, weight: np.ndarray) -> np.ndarray:

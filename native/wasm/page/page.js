@@ -31,6 +31,12 @@ function say(message) {
   $("lead").textContent = message;
 }
 
+const ENGINES = {
+  wasm_relaxed: "WebAssembly with relaxed SIMD",
+  wasm128: "WebAssembly with SIMD",
+  scalar: "WebAssembly without SIMD",
+};
+
 // Digits are drawn, other classes come as pictures.
 const areDigits = (classes) => classes.length === 10 && classes.every((name, i) => name === `${i}`);
 
@@ -240,7 +246,7 @@ async function start() {
   document.documentElement.dataset.firstMs = first.toFixed(1);
   const weights = model.layers.reduce((sum, { weights }) => sum + weights, 0);
   const nonzeros = model.layers.reduce((sum, { nonzeros }) => sum + nonzeros, 0);
-  $("about").textContent = `${model.height} × ${model.width} pixels, ${model.isa.replace("wasm", "WebAssembly ")}`;
+  $("about").textContent = `${model.height} × ${model.width} pixels, ${ENGINES[model.isa]}`;
   say(
     `${megabytes(model.bytes)}, ${(100 * (1 - nonzeros / weights)).toFixed(0)} % of ${(weights / 1e6).toFixed(2)} million ` +
       `weights are zeros. The first result was there ${first.toFixed(0)} ms after this page began to load.`,
