@@ -15,7 +15,7 @@ _OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-dev-shm-usage",
 )  # fmt: skip
-# Optimised code from the start: otherwise the first calls of each function run, and are measured, unoptimised.
+# Optimised code from the start: otherwise the first calls of each function are measured unoptimised.
 OPTIMISED = "--js-flags=--no-liftoff"
 _ENDS_WITHIN_SECONDS = 10
 

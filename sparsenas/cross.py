@@ -65,8 +65,8 @@ def built(target: str, program: str) -> Path:
     The first build for a target also makes its C++ library, which takes minutes.
 
     Args:
-        target: "arm64", "x86_64", "wasm" or "wasm_relaxed", by the package ziglang; "library" for this machine,
-            by its own compiler.
+        target: "arm64", "x86_64", "wasm" or "wasm_relaxed", by the package ziglang; "library" for this
+            machine, by its own compiler.
         program: the name that CMake knows it by.
 
     Raises:

@@ -36,10 +36,14 @@ def write(path: str | os.PathLike, data: bytes | str) -> int:
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes]) -> int:
-    """Writes files into a new folder and returns their size in bytes; names may have folders in them."""
+    """Writes files into a new folder and returns their size in bytes.
+
+    Names may have folders in them; scripts, which begin with `#!`, may be executed.
+    """
     for name, data in contents.items():
         write(path / name, data)
-    path.chmod(0o755)
+        if data.startswith(b"#!"):
+            (path / name).chmod(0o755)
     return sum(map(len, contents.values()))
 
 
@@ -57,10 +61,11 @@ def beside(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as workplace:
-            place = Path(workplace) / path.name
+            place = Path(workplace) / "new" / path.name
+            place.parent.mkdir()
             yield place
             if path.is_dir():
-                os.replace(path, Path(workplace) / "replaced")
+                os.replace(path, Path(workplace) / "old")
             os.replace(place, path)
     except OSError as error:
         raise UserError(f"Cannot write {str(path)!r}: {error.strerror}.") from None

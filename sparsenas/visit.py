@@ -1,5 +1,6 @@
 """A page of ours in Chromium that computes something and says what."""
 
+import contextlib
 import queue
 import secrets
 import threading
@@ -73,7 +74,8 @@ class Site:
                 self.send_header("Cross-Origin-Opener-Policy", "same-origin")
                 self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
                 self.end_headers()
-                self.wfile.write(data or b"")
+                with contextlib.suppress(ConnectionError):  # A page that is left no longer reads.
+                    self.wfile.write(data or b"")
 
             def do_POST(self) -> None:
                 size = min(int(self.headers.get("Content-Length") or 0), _MOST_BYTES)
@@ -158,6 +160,8 @@ def visit(
         UserError: where there is no Chromium, or what the script throws.
     """
     files = {**(more or {}), "visit.html": _PAGE, "script.js": script.encode()}
-    with Site(folder, more=files, folders=folders) as site:
-        with Chromium(f"{site.address}visit.html", cores=cores, options=options) as browser:
-            return site.said(browser, within_seconds=within_seconds)
+    with (
+        Site(folder, more=files, folders=folders) as site,
+        Chromium(f"{site.address}visit.html", cores=cores, options=options) as browser,
+    ):
+        return site.said(browser, within_seconds=within_seconds)

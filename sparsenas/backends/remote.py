@@ -120,7 +120,9 @@ class Remote:
             self._send([path])
         cores = f"--core {self._core}" if threads == 1 else f"--threads {threads}"
         isa = f" --isa {self._isa}" if self._isa else ""
-        tuned = f"{self._runner} tune model.snas tuned.snas --force {cores}{isa} >/dev/null && base64 tuned.snas"
+        tuned = (
+            f"{self._runner} tune model.snas tuned.snas --force {cores}{isa} >/dev/null && base64 tuned.snas"
+        )
         command = f"{tuned}; code=$?; rm -f model.snas tuned.snas; exit $code"
         try:
             return base64.b64decode(self._link.run(f"cd {self._folder} && {command}"))

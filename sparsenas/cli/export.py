@@ -20,21 +20,21 @@ _LOCAL = "local"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Writes a network in a format, and checks with the engine that the format is for that it computes the same.
+    """Writes a network in a format, and checks that it computes the same in the engine that reads it.
 
     How well it agrees with JAX is printed and stored beside the file, in OUT.json.
 
     Attributes:
         source: the folder of a run, a model file (.snas), or a checkpoint of weights (.safetensors) in a run.
-        format: `snas`, the native runtime's; `tflite` for LiteRT; `onnx`; `stablehlo` for JAX; `web`, a folder
-            for a browser; `c`, a folder for a C compiler.
+        format: `snas`, the native runtime's; `tflite` for LiteRT; `onnx`; `stablehlo` for JAX; `web`, a
+            folder for a browser; `c`, a folder for a C compiler.
         out: the file or folder to write; a name that ends in .snas.gz is compressed.
         force: replace what is there.
         dense: the dense twin of a search's winner instead.
         float16: (snas, tflite) weights of half precision.
         sparse_initializer: (onnx) weights of mostly zeros as sparse tensors.
-        device: (snas) pack the weights for a device, on which every layer is timed: local, ssh://[USER@]HOST[:PORT]
-            or adb://SERIAL.
+        device: (snas) pack the weights for a device, on which every layer is timed: local,
+            ssh://[USER@]HOST[:PORT] or adb://SERIAL.
         threads: (snas, with a device) how many the network is to run with.
         dataset: whose test images it is checked with; the run's own where left out, noise without a run.
         images: check with at most so many.

@@ -93,9 +93,7 @@ def run_program(command: Sequence[str], images: np.ndarray, place: Path) -> np.n
     """Runs the example on images: float32 [N, H, W, C] -> [N, outputs]."""
     given, answers = place / "images.f32", place / "outputs.f32"
     given.write_bytes(images.astype("<f4").tobytes())
-    done = subprocess.run(
-        [*command, str(given), str(answers)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*command, str(given), str(answers)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"The exported program failed: {done.stderr.strip() or done.returncode}")
     return np.fromfile(answers, "<f4").reshape(len(images), -1)

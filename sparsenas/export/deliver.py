@@ -44,7 +44,7 @@ class Format:
     """A format: what writes it and what runs it.
 
     Attributes:
-        write: network, settings and the name in the end -> bytes of the file, or of files of a folder by name.
+        write: network, settings and the name in the end -> bytes of the file, or of a folder's files by name.
         run: what runs the file on images.
         engine: what people call that, and the distribution that says its version.
         float16: whether it has something of half precision.
@@ -133,7 +133,9 @@ def deliver(
         expected = jax_outputs(network, images)
     with files.beside(out) as place:
         content = made.write(network, settings, out.name)
-        size = files.write(place, content) if isinstance(content, bytes) else files.write_folder(place, content)
+        size = (
+            files.write(place, content) if isinstance(content, bytes) else files.write_folder(place, content)
+        )
         engine, distribution = made.engine
         found = made.run(place, images)
         check = Check(
@@ -161,6 +163,6 @@ def _check_free(out: Path, described: Path, *, force: bool) -> None:
     # A folder is not thrown away unless it was made here.
     if out.is_dir() and not described.is_file():
         raise UserError(
-            f"The folder {str(out)!r} is not an export, as there is no {str(described)!r}: nothing replaces it. "
-            "Give another --out."
+            f"The folder {str(out)!r} is not an export, as there is no {str(described)!r}, and is not replaced; "
+            "give another --out."
         )

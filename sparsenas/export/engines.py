@@ -8,7 +8,6 @@ import numpy as np
 
 from sparsenas import __version__, native
 from sparsenas.export.extra import optional_import
-from sparsenas.export.read import expanded
 
 Engine = Callable[[Path, np.ndarray], np.ndarray]
 """`(file, images float32 [N, H, W, C]) -> float32 [N, outputs]`."""
@@ -16,8 +15,7 @@ Engine = Callable[[Path, np.ndarray], np.ndarray]
 
 def run_snas(path: Path, images: np.ndarray) -> np.ndarray:
     """The native runtime of this machine."""
-    data = expanded(path.read_bytes(), str(path))
-    return native.Model.from_bytes(data, name=str(path)).run(np.ascontiguousarray(images))
+    return native.Model.open(path).run(images)
 
 
 def run_tflite(path: Path, images: np.ndarray) -> np.ndarray:

@@ -1,21 +1,17 @@
 """A network back from its model file: what `sparsenas.export.snas` writes; docs/format.md describes it."""
 
-import gzip
-import zlib
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
 from sparsenas import native
-from sparsenas.errors import UserError
 from sparsenas.export.network import LayerWeights, Network
 from sparsenas.export.snas import ACTIVATIONS, HEADER, LAYER, OPS, PATTERNS
 from sparsenas.space import Layer, usual_padding
 from sparsenas.sparsity.patterns import DENSE, Block, NByM
 from sparsenas.sparsity.patterns import PATTERNS as BY_NAME
 
-GZIP = b"\x1f\x8b"
 _OP_NAMES, _PATTERN_NAMES, _ACTIVATION_NAMES = (
     {number: name for name, number in table.items()} for table in (OPS, PATTERNS, ACTIVATIONS)
 )
@@ -28,21 +24,7 @@ def read(path: Path) -> Network:
     Raises:
         UserError: where it cannot be read or is not a sound model.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"Cannot read model {str(path)!r}: {error.strerror}.") from None
-    return from_bytes(expanded(data, str(path)), name=str(path))
-
-
-def expanded(data: bytes, name: str) -> bytes:
-    """Returns the bytes of a model file that may be compressed; raises `UserError` for a damaged one."""
-    if not data.startswith(GZIP):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"Cannot expand model {name!r}: {error}.") from None
+    return from_bytes(native.expanded(path), name=str(path))
 
 
 def from_bytes(data: bytes, *, name: str = "bytes") -> Network:
@@ -60,7 +42,9 @@ def from_bytes(data: bytes, *, name: str = "bytes") -> Network:
     model = native.Model.from_bytes(data, name=name)
     count = len(model.layers)
     records = (LAYER.unpack_from(data, HEADER.size + LAYER.size * i) for i in range(count))
-    parts = [_layer(data, record, planned.name) for record, planned in zip(records, model.layers, strict=True)]
+    parts = [
+        _layer(data, record, planned.name) for record, planned in zip(records, model.layers, strict=True)
+    ]
     layers, weights = zip(*parts, strict=True)
     return Network(layers=layers, weights=weights, classes=model.classes, image=model.image)
 

@@ -1,7 +1,7 @@
 """StableHLO, as `jax.export` serialises it: any JAX runs it, and it needs nothing of this project.
 
-    run = jax.export.deserialize(bytearray(open("model.stablehlo", "rb").read())).call
-    logits = run(images)                               # float32 [N, H, W, C] -> float32 [N, D], any N
+run = jax.export.deserialize(bytearray(open("model.stablehlo", "rb").read())).call
+logits = run(images)                               # float32 [N, H, W, C] -> float32 [N, D], any N
 """
 
 import jax

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sparsenas import native
 from sparsenas.cross import built, repository
 from sparsenas.export.network import LayerWeights, Network
 from sparsenas.export.snas import to_bytes
@@ -20,25 +21,21 @@ from sparsenas.visit import visit
 ISAS = ("wasm_relaxed", "wasm128", "scalar")
 MODEL, DENSE = "model.snas", "dense.snas"
 
+# The outputs of every runtime that the engine has, one after the other.
 _CHECK = """
-import { SparseNAS } from "./sparsenas.js";
+import {{ SparseNAS }} from "./sparsenas.js";
 
-const isa = %s;
-export async function run() {
+export async function run() {{
   const images = new Float32Array(await (await fetch("images.f32")).arrayBuffer());
-  const model = await SparseNAS.load("%s", { isa });
-  const size = model.height * model.width * model.channels;
+  const isas = {isas};
   const outputs = [];
-  for (let i = 0; i < images.length; i += size) outputs.push(model.run(images.subarray(i, i + size)));
+  for (const isa of isas.slice(isas.indexOf(SparseNAS.isa()))) {{
+    const model = await SparseNAS.load("{model}", {{ isa }});
+    const size = model.height * model.width * model.channels;
+    for (let i = 0; i < images.length; i += size) outputs.push(model.run(images.subarray(i, i + size)));
+  }}
   return new Blob(outputs);
-}
-"""
-_ENGINE = """
-import { SparseNAS } from "./sparsenas.js";
-export async function run() {
-  const isas = %s.filter((isa) => isa !== "wasm_relaxed" || SparseNAS.isa() === isa);
-  return JSON.stringify({ agent: navigator.userAgent, isas });
-}
+}}
 """
 
 
@@ -89,16 +86,13 @@ def run_web(folder: Path, images: np.ndarray) -> np.ndarray:
         images: float32 [N, H, W, C].
 
     Returns:
-        float32 [N, outputs], those of the best runtime.
+        float32 [N, outputs] of the runtime that is furthest from the best one.
 
     Raises:
-        UserError: where there is no Chromium, or what goes wrong in it; where runtimes disagree.
+        UserError: where there is no Chromium, or what goes wrong in it.
     """
-    found = json.loads(visit(_ENGINE % json.dumps(ISAS), folder=folder))
-    more = {"images.f32": images.astype("<f4").tobytes()}
-    outputs = []
-    for isa in found["isas"]:
-        data = visit(_CHECK % (json.dumps(isa), MODEL), folder=folder, more=more)
-        outputs.append(np.frombuffer(data, "<f4").reshape(len(images), -1))
-    # Whichever is furthest from the first speaks for all.
-    return max(outputs, key=lambda one: float(np.abs(one - outputs[0]).max(initial=0)))
+    script = _CHECK.format(isas=json.dumps(ISAS), model=MODEL)
+    data = visit(script, folder=folder, more={"images.f32": images.astype("<f4").tobytes()})
+    outputs = native.Model.open(folder / MODEL).outputs
+    runtimes = np.frombuffer(data, "<f4").reshape(-1, len(images), outputs)
+    return max(runtimes, key=lambda one: float(np.abs(one - runtimes[0]).max(initial=0)))

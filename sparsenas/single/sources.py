@@ -26,8 +26,8 @@ def find_network(source: Path, find_space: FindSpace, *, dense: bool = False) ->
     """Returns the network that a path stands for.
 
     Args:
-        source: the folder of a finished run, a model file, or in a run a file of weights: best/weights.safetensors
-            or candidates/*.safetensors.
+        source: the folder of a finished run, a model file, or a file of weights in a run:
+            best/weights.safetensors or candidates/*.safetensors.
         dense: the dense twin of a search's winner.
 
     Raises:
@@ -51,7 +51,9 @@ def _of_weights(path: Path, find_space: FindSpace) -> Network:
     text = about.get("arch", path.stem.removesuffix(_DENSE))
     head = arrays.get(f"params/{space.templates[-1].name}/weight")
     if head is None:
-        raise UserError(f"{path} has no weights of the last layer of space {space.name!r}; it is another space's.")
+        raise UserError(
+            f"{path} has no weights of the last layer of space {space.name!r}; it is another space's."
+        )
     fixed = space.with_classes(head.shape[-1]).fixed(space.parse(text), dense=True)
     like = supernet(fixed).init(np.random.default_rng(0))
     variables = checkpoint.from_arrays(like, arrays, source=str(path))
