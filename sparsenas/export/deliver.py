@@ -163,6 +163,6 @@ def _check_free(out: Path, described: Path, *, force: bool) -> None:
     # A folder is not thrown away unless it was made here.
     if out.is_dir() and not described.is_file():
         raise UserError(
-            f"The folder {str(out)!r} is not an export, as there is no {str(described)!r}, and is not replaced; "
+            f"The folder {str(out)!r} is no export, as there is no {str(described)!r}, and is not replaced; "
             "give another --out."
         )

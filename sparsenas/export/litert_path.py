@@ -42,7 +42,7 @@ def obstacles(network: Network) -> Mapping[str, str]:
     kept = sum(np.count_nonzero(weight) for weight in pointwise)
     if total and kept >= (1 - LEAST_ZEROS) * total:
         why = (
-            f"all 1x1 convolutions and fully connected layers together have {1 - kept / total:.0%} zeros, and "
+            f"all 1x1 convolutions and fully connected layers together have {1 - kept / total:.0%} zeros; "
             f"sparse kernels are taken from more than {LEAST_ZEROS:.0%} on"
         )
         return {layer.name: found.get(layer.name, why) for layer in pruned}

@@ -122,7 +122,7 @@ def test_bad_requests_are_one_line(run, capsys):
     )
     assert "`--images` must be at least 1, found 0" in fails(capsys, *export, "--out", "o", "--images", "0")
     assert "'mine' exists; give another --out" in fails(capsys, *export, "--out", "mine")
-    assert "is not an export" in fails(capsys, *export, "--out", "mine", "--force")
+    assert "is no export" in fails(capsys, *export, "--out", "mine", "--force")
     assert "found no mine/best/dense.snas" in fails(capsys, *export, "--dense", "--out", "o")
     assert "No data set named 'letters'" in fails(capsys, *export, "--out", "o", "--dataset", "letters")
     assert "Expected a device like" in fails(capsys, *export, "--out", "o", "--device", "fridge")

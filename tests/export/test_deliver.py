@@ -92,7 +92,7 @@ def test_a_folder_that_is_no_export_is_never_replaced(network, tmp_path):
     out = tmp_path / "precious"
     out.mkdir()
     (out / "thesis.tex").write_text("years of work")
-    with pytest.raises(UserError, match="is not an export"):
+    with pytest.raises(UserError, match="is no export"):
         write(network, "snas", out, force=True)
     assert (out / "thesis.tex").read_text() == "years of work"
 
