@@ -13,7 +13,7 @@ from sparsenas.export.network import Network
 TOLERANCE = 1e-4
 """Largest difference of an output from JAX, relative to the largest output where that is above 1."""
 
-_BATCH = 64
+_BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,16 +81,16 @@ def _chart(runs: Sequence[tuple[str, Summary]], unit: Unit) -> str:
         side = -12 if anchor == "end" else 12
         parts.append(
             f'<path class="trained" d="M{dense[0]:.1f} {dense[1]:.1f}L{found[0]:.1f} {found[1]:.1f}"/>'
-            f'<rect class="dense" x="{dense[0] - 5:.1f}" y="{dense[1] - 5:.1f}" width="10" height="10" rx="2"/>'
+            f'<rect class="dense" x="{dense[0] - 5:.1f}" y="{dense[1] - 5:.1f}" width="10" height="10"/>'
             f'<circle class="found" cx="{found[0]:.1f}" cy="{found[1]:.1f}" r="7"/>'
             f'<text class="label of-found" x="{found[0] + side:.1f}" y="{found[1] + 4:.1f}" '
             f'text-anchor="{anchor}"><tspan class="strong">{escape(name)}</tspan></text>'
         )
     return (
-        "<section>\n<h2>Accuracy over latency</h2>\n<p>Discs are the networks that were found, squares their dense "
-        "twins; all were measured, on test images.</p>"
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Accuracy over latency; the '
-        f'figures are in the table below.">{"".join(parts)}</svg>\n</section>'
+        "<section>\n<h2>Accuracy over latency</h2>\n<p>Discs are the networks that were found, squares their "
+        "dense twins; all were measured, on test images.</p>"
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Accuracy over latency; '
+        f'the figures are in the table below.">{"".join(parts)}</svg>\n</section>'
     )
 
 
@@ -123,7 +123,6 @@ def _table(runs: Sequence[tuple[str, Summary]], unit: Unit) -> str:
         )
         body.append(f"<tr><th>{title}</th>{cells}</tr>")
     return (
-        "<section>\n<h2>Figures</h2>\n"
-        f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
-        "</div>\n</section>"
+        '<section>\n<h2>Figures</h2>\n<div class="scroll"><table>'
+        f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>\n</section>"
     )

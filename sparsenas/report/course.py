@@ -23,8 +23,8 @@ def _trials(run: RunReport) -> str:
     if not charts[0]:
         return ""
     return (
-        "<p>Dots are trials in their order, with the accuracy that the supernet's weights give them; the line is "
-        "the most accurate one within the target so far.</p>"
+        "<p>Dots are trials in their order, with the accuracy that the supernet's weights give them; the "
+        "line is the most accurate one within the target so far.</p>"
         f'<div class="course wide">{charts[0]}</div><div class="course narrow">{charts[1]}</div>'
     )
 
@@ -34,8 +34,8 @@ def _beliefs(run: RunReport) -> str:
         return ""
     items = "".join(map(_belief, run.beliefs))
     return (
-        "<h3>What the strategy came to believe</h3><p>Probabilities of the options of every choice, from the first "
-        "trial to the last; the first option is the darkest. What is likeliest in the end is written below.</p>"
+        "<h3>What the strategy came to believe</h3><p>Probabilities of the options of every choice, from the "
+        "first trial to the last; the first option is the darkest. The likeliest in the end is named.</p>"
         f'<ul class="beliefs">{items}</ul>'
     )
 

@@ -16,6 +16,7 @@ from sparsenas.export.read import read
 from sparsenas.networks.catalog import REFERENCES
 from sparsenas.networks.pruning import uniform
 
+MOST_LAYERS = 30
 INSTALL = "needs packages: pip install 'sparsenas[peers]'"
 PACKAGES = {"tflite": "ai_edge_litert", "onnx": "onnxruntime"}
 
@@ -36,6 +37,8 @@ def write(network, format, out, **settings):
 
 def test_jax_computes_the_folded_network(subject):
     network, image, expected = subject
+    if len(network.layers) > MOST_LAYERS:
+        pytest.skip("compiling it takes long, and brings nothing new")
     found = jax_outputs(network, np.concatenate([image, image]))
     np.testing.assert_allclose(found, [expected] * 2, atol=5e-5 * np.abs(expected).max(), rtol=0)
 

@@ -22,7 +22,7 @@ def net(*, stride=2, kernel=3, depthwise=3, pool=True, zeros=0.9):
     x = made.add("mix", "conv1x1", x, 64, pruned=True)
     if pool:
         x = made.add("pool", "global_average_pool", x)
-    made.add("head", "fully_connected", x, 5)
+    made.add("head", "fully_connected", x, 5, pruned=True)
     return obstacles(random_network(made.layers, seed=0))
 
 
