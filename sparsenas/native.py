@@ -4,7 +4,9 @@ The only file that imports `_native`.
 """
 
 import contextlib
+import gzip
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +20,10 @@ except ImportError as error:
     raise ImportError(
         f"The native part of sparsenas cannot be loaded ({error}); install the package again: pip install ."
     ) from error
+
+
+# What compressed files begin with.
+_GZIP = b"\x1f\x8b"
 
 
 def isas() -> tuple[str, ...]:
@@ -169,7 +175,7 @@ class Model:
 
     @classmethod
     def open(cls, path: str | os.PathLike, *, isa: str | None = None, threads: int = 1) -> "Model":
-        """Loads a model file.
+        """Loads a model file, also one that gzip has compressed.
 
         Args:
             isa: one of `isas()`; what `isa()` returns where left out.
@@ -179,6 +185,8 @@ class Model:
         Raises:
             UserError: where the file cannot be read or is not a sound model.
         """
+        if _is_compressed(path):
+            return cls.from_bytes(expanded(path), isa=isa, threads=threads, name=os.fspath(path))
         return cls(_call(_native.Model.open, os.fsencode(path), isa, _at_least_one("threads", threads)))
 
     @classmethod
@@ -275,6 +283,29 @@ def tune(
     threads = _at_least_one("threads", threads)
     data, layers = _call(_native.tune, os.fsencode(path), isa, threads, progress)
     return data, tuple(TunedLayer(**layer) for layer in layers)
+
+
+def expanded(path: str | os.PathLike) -> bytes:
+    """Returns the bytes of a model file that gzip may have compressed.
+
+    Raises:
+        UserError: where it cannot be read, or is damaged.
+    """
+    try:
+        with gzip.open(path) if _is_compressed(path) else open(path, "rb") as file:
+            return file.read()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"Cannot expand model {os.fspath(path)!r}: {error}.") from None
+    except OSError as error:
+        raise UserError(f"Cannot read model {os.fspath(path)!r}: {error.strerror}.") from None
+
+
+def _is_compressed(path: str | os.PathLike) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_GZIP)) == _GZIP
+    except OSError:
+        return False  # Whoever reads it next says why it cannot.
 
 
 def _at_least_one(name: str, number: int) -> int:

@@ -720,6 +720,8 @@ def _layer_times(
             sparsity=layer.sparsity,
             kernel=record.kernel_name,
             us=float(time),
+            pattern=layer.pattern.name,
+            note=record.note,
         )
         for layer, record, time in zip(layers, model.layers, us, strict=True)
     )

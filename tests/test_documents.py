@@ -1,17 +1,29 @@
 """What the documents tell people to type works."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from sparsenas.cli.export import Options
 from sparsenas.cli.lookup import find_space, known_spaces
+from sparsenas.cli.parse import parse
+from sparsenas.export.network import random_network
+from sparsenas.export.stablehlo import to_stablehlo
 
 ROOT = Path(__file__).parent.parent
 
 
+def python_blocks(document):
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+
+
 def python_block(document):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    (block,) = python_blocks(document)
     return block
 
 
@@ -63,3 +75,27 @@ def test_spaces_and_references_are_listed():
         # Those that differ in their fraction of zeros alone are listed once.
         assert references <= known
         assert {one.partition("-published")[0] for one in known} <= references | {""}
+
+
+def test_every_command_of_exporting_is_one():
+    lines = [
+        line.split("#")[0].strip()
+        for line in (ROOT / "docs/exporting.md").read_text().splitlines()
+        if line.startswith("    sparsenas export ")
+    ]
+    formats = {parse(Options, shlex.split(line)[2:], command="export").format for line in lines}
+    assert formats == {"snas", "tflite", "onnx", "stablehlo", "web", "c"}
+
+
+def test_python_of_exporting_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels, stablehlo = python_blocks("docs/exporting.md")
+    Image.new("RGB", (40, 30), "white").save("image.png")
+    exec(pixels, {})
+    np.testing.assert_array_equal(np.fromfile("image.f32", np.float32), np.ones(32 * 32 * 3))
+    space = find_space("tiny")
+    network = random_network(space.layers(space.smallest), seed=0)
+    (tmp_path / "model.stablehlo").write_bytes(to_stablehlo(network))
+    found = {}
+    exec(stablehlo, found)
+    assert found["logits"].shape == (5, 10)

@@ -13,8 +13,8 @@ PARTICULARS = ("search_spaces", "latency_models", "experiments")
 # architectures and rewards, and neither export nor the native runtime can see training.
 LAYERS = (
     {"errors", "progress"},
-    {"files", "sparsity", "native", "data", "dims"},
-    {"space", "checkpoint"},
+    {"files", "sparsity", "native", "data", "dims", "cross", "chromium"},
+    {"space", "checkpoint", "visit"},
     {"builder", "objectives"},
     {"blocks", "networks", "nn", "strategies"},
     {"export"},

@@ -81,9 +81,24 @@ class Model {
     this.model = model;
     this.image = exports.allocate(4 * exports.image_floats(model));
     this.outputs = exports.allocate(4 * exports.outputs(model));
-    this.kernelNames = Array.from({ length: exports.layers(model) }, (_, layer) =>
-      runtime.text(exports.kernel_name(model, layer)),
+    this.height = exports.image_height(model);
+    this.width = exports.image_width(model);
+    this.channels = exports.image_channels(model);
+    this.channelsFirst = exports.channels_first(model) === 1;
+    this.classes = Array.from({ length: exports.classes(model) }, (_, output) =>
+      runtime.text(exports.class_name(model, output)),
     );
+    this.layers = Array.from({ length: exports.layers(model) }, (_, layer) => ({
+      name: runtime.text(exports.layer_name(model, layer)),
+      kernel: runtime.text(exports.kernel_name(model, layer)),
+      channelsIn: exports.layer_c_in(model, layer),
+      channelsOut: exports.layer_c_out(model, layer),
+      height: exports.layer_height(model, layer),
+      width: exports.layer_width(model, layer),
+      weights: exports.layer_weights(model, layer),
+      nonzeros: exports.layer_nonzeros(model, layer),
+    }));
+    this.kernelNames = this.layers.map(({ kernel }) => kernel);
   }
 
   run(image) {
@@ -103,6 +118,22 @@ class Model {
     const copy = new Float64Array(exports.memory.buffer, seconds, repeats).slice();
     exports.release(seconds);
     return copy;
+  }
+
+  // Seconds of every layer, the mean over so many runs on one image.
+  profile(repeats) {
+    const { exports, model } = this;
+    const count = this.layers.length;
+    const seconds = exports.allocate(8 * repeats * count);
+    exports.profile(model, repeats, seconds);
+    const all = new Float64Array(exports.memory.buffer, seconds, repeats * count);
+    const means = Float64Array.from({ length: count }, (_, layer) => {
+      let total = 0;
+      for (let i = layer; i < all.length; i += count) total += all[i];
+      return total / repeats;
+    });
+    exports.release(seconds);
+    return means;
   }
 
   close() {

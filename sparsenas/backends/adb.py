@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sparsenas.backends.process import lines, run
-from sparsenas.bench.cross import tool
+from sparsenas.cross import tool
 from sparsenas.errors import UserError
 
 # The one folder that a shell may write and run programs from.

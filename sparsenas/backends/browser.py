@@ -1,34 +1,16 @@
 """WebAssembly kernels in Chromium without a window, as a device: it opens a page that asks for work."""
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from sparsenas import native
 from sparsenas.backends.page import Page
+from sparsenas.chromium import OPTIMISED, Chromium, find_browser
 from sparsenas.errors import UserError
 from sparsenas.latency.device import Lost, Round
 from sparsenas.latency.machine import circumstances, free_cores
 from sparsenas.latency.table import Kind
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The sandbox needs rights that containers do not have; the page is ours. Optimised code from the start.
-_OPTIONS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-dev-shm-usage",
-    "--js-flags=--no-liftoff",
-)  # fmt: skip
-
-
-def find_browser() -> str:
-    """Returns the path of Chromium; raises `UserError` where there is none."""
-    for name in _NAMES:
-        if found := shutil.which(name):
-            return found
-    raise UserError("This needs Chromium, found none (Debian: apt install chromium).")
 
 
 class Browser:
@@ -43,12 +25,11 @@ class Browser:
 
     def __init__(self, *, core: int | None = None, isa: str | None = None, busy: bool = False) -> None:
         self.name = "browser"
-        self._program = find_browser()
+        find_browser()
         self._isa, self._core, self._busy = isa, core, busy
         self._cores: list[int] = []
         self._page: Page | None = None
-        self._process: subprocess.Popen | None = None
-        self._profile: tempfile.TemporaryDirectory | None = None
+        self._process: Chromium | None = None
         self.machine: dict[str, Any] = {}
         self.build = ""
 
@@ -66,36 +47,17 @@ class Browser:
             self._page.close()
             self._page = None
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self._process.close()
             self._process = None
-        if self._profile is not None:
-            self._profile.cleanup()
-            self._profile = None
 
     def reconnect(self) -> None:
         self.__exit__()
         self._page = Page(self._isa)
-        # What a browser leaves behind while it ends is of no interest.
-        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        command = [self._program, *_OPTIONS, f"--user-data-dir={self._profile.name}", self._page.address]
-        before = os.sched_getaffinity(0) if self._cores else set()
         try:
-            if self._cores:
-                os.sched_setaffinity(0, self._cores)
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            self._process = Chromium(self._page.address, cores=self._cores, options=[OPTIMISED])
         except BaseException:
             self.__exit__()
             raise
-        finally:
-            if before:
-                os.sched_setaffinity(0, before)
         try:
             found = self._page.next("hello", self._alive)
         except BaseException:
@@ -118,4 +80,4 @@ class Browser:
         return {"cores": self._cores, **circumstances(self._cores[-1] if self._cores else None)}
 
     def _alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.alive()

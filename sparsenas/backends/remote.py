@@ -1,5 +1,6 @@
 """A device that runs the static device runner, reached by a program that runs commands and copies files."""
 
+import base64
 import json
 import shlex
 import tempfile
@@ -9,7 +10,7 @@ from typing import Any, Self
 
 from sparsenas.backends.link import Failed, Link
 from sparsenas.backends.process import no_space
-from sparsenas.bench.cross import built
+from sparsenas.cross import built
 from sparsenas.errors import UserError
 from sparsenas.latency.device import Lost, Round
 from sparsenas.latency.table import Kind
@@ -106,6 +107,29 @@ class Remote:
             raise Lost(f"{self.name} broke off in the middle of a line") from None
         except Failed as error:
             raise self._useless(error) from None
+
+    def tune(self, model: bytes, *, threads: int) -> bytes:
+        """Returns a model file with the forms that are fastest on the device, and its weights packed in them.
+
+        Raises:
+            UserError: where the device cannot do it, or is lost.
+        """
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model.snas"
+            path.write_bytes(model)
+            self._send([path])
+        cores = f"--core {self._core}" if threads == 1 else f"--threads {threads}"
+        isa = f" --isa {self._isa}" if self._isa else ""
+        tuned = (
+            f"{self._runner} tune model.snas tuned.snas --force {cores}{isa} >/dev/null && base64 tuned.snas"
+        )
+        command = f"{tuned}; code=$?; rm -f model.snas tuned.snas; exit $code"
+        try:
+            return base64.b64decode(self._link.run(f"cd {self._folder} && {command}"))
+        except Failed as error:
+            raise self._useless(error) from None
+        except Lost as error:
+            raise UserError(f"{error}.") from None
 
     @property
     def _runner(self) -> str:

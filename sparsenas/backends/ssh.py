@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sparsenas.backends.process import lines, run
-from sparsenas.bench.cross import tool
+from sparsenas.cross import tool
 from sparsenas.errors import UserError
 
 # Nobody is there to type a password; a connection that says nothing for 15 seconds is lost.

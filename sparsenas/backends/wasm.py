@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sparsenas.bench.cross import built, repository
+from sparsenas.cross import built, repository
 from sparsenas.errors import UserError
 
 _BUILDS = {"wasm128": ("wasm", "sparsenas.wasm"), "wasm_relaxed": ("wasm_relaxed", "sparsenas_relaxed.wasm")}

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparsenas import __version__
-from sparsenas.bench.cross import built, repository, run, tool, zig_environment
 from sparsenas.bench.kernels import OPS, Report, geometric_mean, layer_groups, pattern_name
+from sparsenas.cross import built, repository, run, tool, zig_environment
 from sparsenas.errors import UserError
 from sparsenas.export.network import random_network
 from sparsenas.export.snas import to_bytes

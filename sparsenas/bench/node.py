@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from sparsenas import __version__, native
-from sparsenas.bench.cross import built, repository, run, tool
 from sparsenas.bench.kernels import OPS, SPARSITIES, Report, layer_groups, records_of
+from sparsenas.cross import built, repository, run, tool
 from sparsenas.errors import UserError
 from sparsenas.export.network import random_network
 from sparsenas.export.snas import to_bytes

@@ -9,6 +9,7 @@ BENCHMARKS = {
     "kernels": "every operator, pattern and instruction set, beside what one core can do (without a name)",
     "networks": "whole reference networks, beside other engines",
     "training": "training steps on a processor, beside PyTorch",
+    "web": "an exported page in a real browser, beside LiteRT.js",
     "latency": "predictions of latency tables, on networks measured here and now",
     "supernet": "cost of a supernet, and how well it ranks networks",
     "differentiable": "searches by gradient, on a space where every network is known",

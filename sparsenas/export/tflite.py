@@ -2,7 +2,7 @@
 
 The input is float32 [1, H, W, C], the output [1, H, W, D], or [1, D] where the network ends in fully
 connected layers. LiteRT computes with sparse weights on Arm and in WebAssembly where the network looks as
-it expects; windows of stride 2 after explicit padding are part of that.
+it expects (`sparsenas.export.litert_path`); windows of stride 2 after explicit padding are part of that.
 """
 
 from types import ModuleType
@@ -11,38 +11,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparsenas.export.extra import optional_import
+from sparsenas.export.litert_path import LEAST_ZEROS
 from sparsenas.export.network import LayerWeights, Network
 from sparsenas.space import IMAGE, Layer
+from sparsenas.sparsity.patterns import Block
 
 if TYPE_CHECKING:
     import ai_edge_litert.schema_py_generated as schema
 
 PACKAGE, SCHEMA = "ai-edge-litert", "ai_edge_litert.schema_py_generated"
 _VERSION = 3
-# Fewer zeros, and LiteRT would unpack them and compute dense.
-_LEAST_ZEROS = 2 / 3
 _FUSED = {"none": "NONE", "relu": "RELU", "relu6": "RELU6"}
 # Padding with 0 changes no maximum after these.
 _NEVER_NEGATIVE = ("relu", "relu6", "sigmoid", "hard_sigmoid")
 
 
-def to_tflite(network: Network) -> bytes:
+def to_tflite(network: Network, *, float16: bool = False) -> bytes:
     """Returns a .tflite model of a network.
+
+    Args:
+        float16: weights and biases of half precision in the file; LiteRT computes in float32.
 
     Raises:
         UserError: where the package ai-edge-litert is missing.
     """
     schema = optional_import(SCHEMA, PACKAGE)
     flatbuffers = optional_import("flatbuffers", PACKAGE)
-    return _Graph(schema, network).to_bytes(flatbuffers)
+    return _Graph(schema, network, np.float16 if float16 else np.float32).to_bytes(flatbuffers)
 
 
 class _Graph:
     """Tensors and operators so far; a tensor is a position in the list of tensors."""
 
-    def __init__(self, schema: ModuleType, network: Network) -> None:
+    def __init__(self, schema: ModuleType, network: Network, stored: type[np.floating]) -> None:
         self._schema = schema
         self._network = network
+        self._stored = stored
         self._tensors: list[schema.TensorT] = []
         self._operators: list[schema.OperatorT] = []
         self._codes: list[schema.OperatorCodeT] = []
@@ -80,8 +84,8 @@ class _Graph:
             case "max_pool" | "average_pool":
                 y = self._pool(layer, x[0], fused)
             case "fully_connected" if i >= self._network.vectors_from:
-                kernel = self._weights(f"{layer.name}.weight", _matrix(layer, weights.weight))
-                bias = self._constant(f"{layer.name}.bias", weights.bias)
+                kernel = self._weights(layer, _matrix(layer, weights.weight))
+                bias = self._learned(f"{layer.name}.bias", weights.bias)
                 shape = shape[::3]
                 y = self._operator(
                     "FULLY_CONNECTED", [*x, kernel, bias], layer.name, shape, "FullyConnectedOptions",
@@ -92,7 +96,7 @@ class _Graph:
         return self._activate(rest, y, layer.name, shape)
 
     def _conv(self, layer: Layer, weights: LayerWeights, x: int, shape: tuple[int, ...], fused: str) -> int:
-        bias = self._constant(f"{layer.name}.bias", weights.bias)
+        bias = self._learned(f"{layer.name}.bias", weights.bias)
         settings: dict[str, Any] = {"fused": fused, "dilationWFactor": 1, "dilationHFactor": 1}
         settings |= {"strideW": layer.stride, "strideH": layer.stride}
         if layer.padding and not _is_same(layer):
@@ -100,12 +104,12 @@ class _Graph:
         settings["padding"] = self._padding(layer)
         if layer.op == "depthwise":
             kernel = np.ascontiguousarray(np.moveaxis(weights.weight, 0, -1)[None])  # [1, R, S, C]
-            inputs = [x, self._constant(f"{layer.name}.weight", kernel), bias]
+            inputs = [x, self._learned(f"{layer.name}.weight", kernel), bias]
             return self._operator(
                 "DEPTHWISE_CONV_2D", inputs, layer.name, shape, "DepthwiseConv2DOptions",
                 depthMultiplier=1, **settings,
             )  # fmt: skip
-        inputs = [x, self._weights(f"{layer.name}.weight", _kernel(layer, weights.weight)), bias]
+        inputs = [x, self._weights(layer, _kernel(layer, weights.weight)), bias]
         return self._operator("CONV_2D", inputs, layer.name, shape, "Conv2DOptions", **settings)
 
     def _pool(self, layer: Layer, x: int, fused: str) -> int:
@@ -167,22 +171,42 @@ class _Graph:
                 return step("MUL", [shifted, sixth], "hard_sigmoid", "MulOptions", fused="none")
         return x
 
-    def _weights(self, name: str, array: np.ndarray) -> int:
-        """Returns a constant tensor, unpacked from a sparse one where that is worth it."""
-        if np.count_nonzero(array) > (1 - _LEAST_ZEROS) * array.size:
-            return self._constant(name, array)
-        # All dimensions but the last are dense: a row is an output channel at one entry of the window.
-        rows = array.reshape(-1, array.shape[-1])
-        kept = rows != 0
-        packed = self._tensor(f"{name}.packed", array.shape, rows[kept])
-        dimensions = [self._dimension(dense_size=size) for size in array.shape[:-1]]
+    def _weights(self, layer: Layer, array: np.ndarray) -> int:
+        """Returns a constant tensor [D, ..., C], unpacked from a sparse one where that is worth it.
+
+        Sparse are the columns of a row, which is an output channel, or a block of some, at one entry of the
+        window; all other dimensions are dense.
+        """
+        name = f"{layer.name}.weight"
+        if np.count_nonzero(array) > (1 - LEAST_ZEROS) * array.size:
+            return self._learned(name, array)
+        d, *window, c = array.shape
+        height = layer.pattern.rows if isinstance(layer.pattern, Block) and not d % layer.pattern.rows else 1
+        rows = array.reshape(d // height, height, -1, c).transpose(0, 2, 3, 1).reshape(-1, c, height)
+        kept = rows.any(2)
+        packed = self._tensor(f"{name}.packed", array.shape, rows[kept].astype(self._stored))
+        dimensions = [self._dimension(dense_size=size) for size in (d // height, *window)]
         starts = np.concatenate([[0], np.cumsum(kept.sum(1))])
         dimensions.append(self._dimension(segments=starts, indices=np.nonzero(kept)[1]))
         sparsity = self._schema.SparsityParametersT()
         sparsity.traversalOrder, sparsity.blockMap = list(range(array.ndim)), []
+        if height > 1:  # After the columns, the rows of a block, of the tensor's first dimension.
+            dimensions.append(self._dimension(dense_size=height))
+            sparsity.traversalOrder, sparsity.blockMap = list(range(array.ndim + 1)), [0]
         sparsity.dimMetadata = dimensions
         self._tensors[packed].sparsity = sparsity
-        return self._operator("DENSIFY", [packed], name, array.shape, "DensifyOptions")
+        kind = self._tensors[packed].type
+        unpacked = self._operator("DENSIFY", [packed], name, array.shape, "DensifyOptions", kind=kind)
+        return self._widened(unpacked, name, array.shape)
+
+    def _learned(self, name: str, array: np.ndarray) -> int:
+        """Returns a constant of float32, be it stored in less."""
+        return self._widened(self._constant(name, array.astype(self._stored)), name, array.shape)
+
+    def _widened(self, tensor: int, name: str, shape: tuple[int, ...]) -> int:
+        if self._stored == np.float32:
+            return tensor
+        return self._operator("DEQUANTIZE", [tensor], f"{name}.wide", shape, "DequantizeOptions")
 
     def _dimension(
         self,
@@ -214,11 +238,13 @@ class _Graph:
     def _constant(self, name: str, array: np.ndarray) -> int:
         return self._tensor(name, array.shape, array)
 
-    def _tensor(self, name: str, shape: tuple[int, ...], data: np.ndarray | None = None) -> int:
+    def _tensor(
+        self, name: str, shape: tuple[int, ...], data: np.ndarray | None = None, kind: int | None = None
+    ) -> int:
         tensor = self._schema.TensorT()
         tensor.name, tensor.shape, tensor.hasRank = name.encode(), list(shape), True
-        integers = data is not None and data.dtype == np.int32
-        tensor.type = self._schema.TensorType.INT32 if integers else self._schema.TensorType.FLOAT32
+        numbers = np.dtype(np.float32) if data is None else data.dtype
+        tensor.type = getattr(self._schema.TensorType, numbers.name.upper()) if kind is None else kind
         if data is not None:
             buffer = self._schema.BufferT()
             buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
@@ -240,6 +266,7 @@ class _Graph:
         options: str | None = None,
         *,
         fused: str | None = None,
+        kind: int | None = None,
         **settings: Any,
     ) -> int:
         """Adds an operator and returns its output, a new tensor.
@@ -247,10 +274,11 @@ class _Graph:
         Args:
             options: the schema's table of its settings.
             fused: the activation of operators that have one.
+            kind: the schema's number for the type of the output; float32 where left out.
         """
         operator = self._schema.OperatorT()
         operator.opcodeIndex, operator.inputs = self._code(name), inputs
-        operator.outputs = [self._tensor(output, shape)]
+        operator.outputs = [self._tensor(output, shape, kind=kind)]
         if options is not None:
             operator.builtinOptionsType = getattr(self._schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(self._schema, f"{options}T")()

@@ -26,10 +26,11 @@ from sparsenas.report.charts import (
     thinned,
     unit_of,
 )
+from sparsenas.report.course import course
 from sparsenas.report.run import LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary
 
-_PAGE_CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+PAGE_CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 _MOST_ROWS = 24
 
@@ -50,6 +51,7 @@ def page(run: RunReport) -> str:
     sections = (
         _head(run),
         _search(run, wide, drawn),
+        course(run),
         _layers(run),
         _comparison(run),
         _finalists(run),
@@ -63,7 +65,7 @@ def page(run: RunReport) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n"
-        f"<style>\n{COLORS_CSS}{CHARTS_CSS}{_PAGE_CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<style>\n{COLORS_CSS}{CHARTS_CSS}{PAGE_CSS}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(filter(None, sections))
         + f"\n<footer>Made by SparseNAS {escape(run.versions.get('sparsenas', ''))}. "
         "<code>summary.json</code> beside this page has the figures for programs.</footer>\n</main>\n"
@@ -203,7 +205,10 @@ fill="var(--dense-bar)"/></svg>dense twin</li></ul>
 
 
 def _layer(layer: LayerTime, twin: LayerTime | None, longest: float) -> str:
-    zeros = f' <span class="zeros">{layer.sparsity:.0%} zeros</span>' if layer.sparsity > 0 else ""
+    zeros = ""
+    if layer.sparsity > 0:
+        zeros = f' <span class="zeros">{layer.sparsity:.0%} zeros, {escape(layer.pattern)}</span>'
+    why = f'<div class="detail">{escape(layer.note)}</div>' if layer.note else ""
     bars = f'<div class="bar found" style="width:{layer.us / longest:.1%}"></div>'
     time = f"<b>{_us(layer.us)}</b> µs"
     if twin is not None:
@@ -212,7 +217,7 @@ def _layer(layer: LayerTime, twin: LayerTime | None, longest: float) -> str:
     return (
         f'<li><div><div class="name">{escape(layer.name)}</div>'
         f'<div class="detail">{escape(layer.op)} {escape(layer.shape.replace("x", TIMES))}{zeros}</div></div>'
-        f'<div class="bars">{bars}<div class="detail">{escape(layer.kernel)}</div></div>'
+        f'<div class="bars">{bars}<div class="detail">{escape(layer.kernel)}</div>{why}</div>'
         f'<div class="time">{time}</div></li>'
     )
 
@@ -328,7 +333,15 @@ def _next_steps(run: RunReport) -> str:
             "Measure it on a device without Python, which needs this one program and the model file:",
             "sparsenas-run measure model.snas",
         ),
-        ("Take the model file along:", "sparsenas export . --out model.snas"),
+        (
+            "Take the model file along, packed for this machine:",
+            "sparsenas export . --out model.snas --device local",
+        ),
+        (
+            "Write it for LiteRT, on phones and elsewhere:",
+            "sparsenas export . --format tflite --out model.tflite",
+        ),
+        ("Make a page that runs it in any browser:", "sparsenas export . --format web --out site"),
     ]
     if faster := _faster_command(run):
         steps.append(("Search for a network that is faster by another quarter:", faster))

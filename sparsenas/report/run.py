@@ -44,6 +44,8 @@ class LayerTime:
         sparsity: fraction of zeros of the weights.
         kernel: name of the native kernel.
         us: median microseconds of one image.
+        pattern: where the zeros may be.
+        note: why the layer runs in the form it does; empty where its operator has but one.
     """
 
     name: str
@@ -52,6 +54,32 @@ class LayerTime:
     sparsity: float
     kernel: str
     us: float
+    pattern: str = "dense"
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Belief:
+    """What a strategy believed of one choice over the search.
+
+    Attributes:
+        trials: after how many trials each row of the probabilities held, ascending.
+        probabilities: of the options, a row for each of `trials`; a row adds up to 1.
+    """
+
+    choice: str
+    options: tuple[str, ...]
+    trials: tuple[int, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A number over the steps of a training, such as the loss of the supernet."""
+
+    name: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +87,13 @@ class RunReport:
     """All that a report shows.
 
     Attributes:
+        trials: in the order of the search.
         layers, dense_layers: of the winner and of its dense twin.
         machine: `cpu`, `isa`, `cores`, `pinned_core`, ... of the machine that measured.
         command: repeats the run when typed into a shell.
         versions: of the programs that a result depends on, by name.
+        beliefs: of strategies that have probabilities, one for each choice.
+        curves: of the trainings.
     """
 
     summary: Summary
@@ -73,3 +104,5 @@ class RunReport:
     machine: Mapping[str, Any]
     command: str
     versions: Mapping[str, str]
+    beliefs: tuple[Belief, ...] = ()
+    curves: tuple[Curve, ...] = ()

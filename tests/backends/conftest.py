@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sparsenas import native
-from sparsenas.bench.cross import repository
+from sparsenas.cross import repository
 from sparsenas.latency.design import Design, NamedNetwork
 from sparsenas.latency.layer_text import parse_layer
 from sparsenas.space import IMAGE

@@ -8,9 +8,9 @@ import pytest
 
 from sparsenas.backends import modelled
 from sparsenas.backends.modelled import CORES, FIGURES, modelled_table
-from sparsenas.bench.cross import repository
 from sparsenas.bench.emulated import Model, find_model
 from sparsenas.cli.lookup import find_space
+from sparsenas.cross import repository
 from sparsenas.errors import UserError
 from sparsenas.latency.devices import check_measured_here
 from sparsenas.latency.table import load, save

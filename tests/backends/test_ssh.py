@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from sparsenas import native
 from sparsenas.backends.open import DeviceSettings, open_device
 from sparsenas.backends.remote import Remote
 from sparsenas.backends.ssh import Ssh
 from sparsenas.errors import UserError
+from sparsenas.export.network import random_network
+from sparsenas.export.snas import to_bytes
 from sparsenas.latency import campaign
 from sparsenas.latency.devices import check_measured_here
 from sparsenas.latency.table import load, save
@@ -119,6 +122,18 @@ def test_layers_are_measured_there_and_nothing_is_left(sshd, program, tmp_path):
     assert all(one.kernel.endswith(table.machine["isa"]) for one in table.layers)
     save(table, tmp_path / "there.json")
     assert load(tmp_path / "there.json").machine == table.machine
+
+
+def test_a_model_is_packed_there_and_comes_back(sshd, program):
+    model = to_bytes(random_network(DESIGN.networks[0].layers, seed=0))
+    with remote(sshd, program) as device:
+        packed = device.tune(model, threads=1)
+        with pytest.raises(UserError, match="magic: expected"):
+            device.tune(b"no model", threads=1)
+    assert not list(sshd.space.iterdir())
+    # The device is this machine.
+    assert native.Model.from_bytes(packed).tuning == "tuned for this machine, 1 thread"
+    assert native.Model.from_bytes(model).tuning == ""
 
 
 def test_measurement_survives_a_broken_connection(sshd, program):

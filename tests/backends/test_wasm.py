@@ -5,11 +5,11 @@ import urllib.request
 
 import pytest
 
-from sparsenas.backends.browser import find_browser
 from sparsenas.backends.open import DeviceSettings, open_device
 from sparsenas.backends.page import Page
-from sparsenas.bench.cross import repository
 from sparsenas.bench.node import find_node
+from sparsenas.chromium import find_browser
+from sparsenas.cross import repository
 from sparsenas.errors import UserError
 from sparsenas.latency import campaign
 from sparsenas.latency.device import Lost

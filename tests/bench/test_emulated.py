@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import sparsenas
-from sparsenas.bench import cross, emulated
+from sparsenas import cross
+from sparsenas.bench import emulated
 from sparsenas.bench.emulated import CORES, CycleModel, Emulator, find_model, summarize_emulated
 from sparsenas.errors import UserError
 from sparsenas.space import Layer

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 import sparsenas
-from sparsenas.bench import cross, kernels, node
+from sparsenas import cross
+from sparsenas.bench import kernels, node
 from sparsenas.bench.node import bench_node
 from sparsenas.errors import UserError
 

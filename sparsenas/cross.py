@@ -1,4 +1,4 @@
-"""Builds the native programs for machines other than this one, from a checkout of the repository."""
+"""Builds native programs from a checkout of the repository, for this machine and others."""
 
 import importlib.util
 import os
@@ -12,6 +12,7 @@ from sparsenas.errors import UserError
 
 # Folders in build/, the toolchain file of each and what else CMake is told; as the Makefile has them.
 _TARGETS = {
+    "library": ("", ("-DSPARSENAS_BUILD_TESTS=OFF",)),
     "arm64": ("zig-aarch64", ()),
     "x86_64": ("zig-x86_64", ()),
     "wasm": ("zig-wasm32", ()),
@@ -64,21 +65,24 @@ def built(target: str, program: str) -> Path:
     The first build for a target also makes its C++ library, which takes minutes.
 
     Args:
-        target: "arm64", "x86_64", "wasm" or "wasm_relaxed".
+        target: "arm64", "x86_64", "wasm" or "wasm_relaxed", by the package ziglang; "library" for this
+            machine, by its own compiler.
         program: the name that CMake knows it by.
 
     Raises:
         UserError: where a tool is missing or the build fails.
     """
-    root, environment = repository(), zig_environment()
+    root = repository()
     cmake, ninja = tool("cmake", "pip install cmake"), tool("ninja", "pip install ninja")
     folder = root / "build" / target
     toolchain, options = _TARGETS[target]
+    environment = zig_environment() if toolchain else dict(os.environ)
+    if toolchain:
+        options = (f"-DCMAKE_TOOLCHAIN_FILE={root / 'native' / 'cmake' / toolchain}.cmake", *options)
     if not (folder / "build.ninja").is_file():
         run(
             [
                 cmake, "-S", str(root / "native"), "-B", str(folder), "-G", "Ninja",
-                f"-DCMAKE_TOOLCHAIN_FILE={root / 'native' / 'cmake' / toolchain}.cmake",
                 f"-DCMAKE_MAKE_PROGRAM={ninja}", *options,
             ],
             environment,

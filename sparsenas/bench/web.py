@@ -1,0 +1,166 @@
+"""A network in the browser: our exported page beside LiteRT.js, with the same weights, in turns.
+
+Both run one image at a time on one core of a real Chromium. The image is copied into ours at every run, as a
+page does it; LiteRT.js has it in its own memory before. A time is the median over rounds of the mean of a
+visit, as clocks of browsers are coarse.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sparsenas import __version__, files, native
+from sparsenas.bench.machine import cores_of
+from sparsenas.chromium import OPTIMISED
+from sparsenas.cross import repository, run, tool
+from sparsenas.errors import UserError
+from sparsenas.export.network import normalized, random_network, reference
+from sparsenas.export.snas import to_bytes
+from sparsenas.export.tflite import to_tflite
+from sparsenas.export.web import MODEL, to_web
+from sparsenas.networks.catalog import REFERENCES
+from sparsenas.networks.pruning import uniform
+from sparsenas.visit import visit
+
+SPARSITIES = (0.0, 0.8, 0.9)
+OURS, PEER = "sparsenas", "litert_js"
+PACKAGE = "@litertjs/core"
+# An engine whose outputs differ by more, relative to the largest one, is not timed.
+TOLERANCE = 1e-3
+
+_PATIENCE_SECONDS = 600
+_LOADS = 5
+
+_SCRIPT = Path(__file__).with_name("web.js")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebRecord:
+    """A network in an engine in the browser.
+
+    Attributes:
+        ms: of one image.
+        max_abs_difference: of an output from a plain computation in double precision, over the largest one.
+    """
+
+    network: str
+    sparsity: float
+    engine: str
+    engine_version: str
+    ms: float
+    max_abs_difference: float
+
+
+def fetch_peer() -> tuple[Path, str]:
+    """Returns the folder of LiteRT.js' packages, which npm fetches where they are missing, and its version.
+
+    Raises:
+        UserError: where npm is missing or fails.
+    """
+    folder = repository() / "build" / "npm"
+    described = folder / "node_modules" / PACKAGE / "package.json"
+    if not described.is_file():
+        npm = tool("npm", "install node 20 or newer, https://nodejs.org (Debian: apt install npm)")
+        folder.mkdir(parents=True, exist_ok=True)
+        run([npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", PACKAGE])
+    return folder / "node_modules", json.loads(described.read_text())["version"]
+
+
+def bench_web(
+    *,
+    network: str = "mobilenet_v1",
+    sparsities: Sequence[float] = SPARSITIES,
+    peers: bool = True,
+    core: int | None = None,
+    rounds: int = 15,
+    visit_ms: float = 100.0,
+    note: Callable[[str], None] = lambda line: None,
+    **settings: float,
+) -> dict:
+    """Measures a network at some fractions of zeros.
+
+    Args:
+        network: a reference network; its weights are random.
+        peers: whether LiteRT.js takes part.
+        core: the one that the browser runs on; the last one where left out.
+        visit_ms: how long an engine runs at each of its turns.
+        note: is told of an engine that computes something else, which is left out.
+        settings: of the network, such as `width` and `side`.
+
+    Returns:
+        What the JSON file holds. `first_result_ms` is from when the page begins to load, the median of
+        several loads from a server on this machine.
+
+    Raises:
+        UserError: where Chromium, npm or a compiler is missing.
+    """
+    made = REFERENCES[network]
+    cores = cores_of(1, core)
+    networks = {}
+    for sparsity in sparsities:
+        layers = made.layers(rule=uniform(sparsity), **settings) if sparsity else made.layers(**settings)
+        images = np.random.default_rng(0).random((2, layers[0].height, layers[0].width, 3), np.float32)
+        networks[sparsity] = normalized(random_network(layers, seed=0), images)
+    image = images[:1]
+    expected = {f"{sparsity:g}": reference(one, image)[0] for sparsity, one in networks.items()}
+    more = {"image.f32": image.tobytes()}
+    more |= {f"{sparsity:g}.snas": to_bytes(one) for sparsity, one in networks.items()}
+    folders, versions = {}, {OURS: __version__}
+    if peers:
+        folders["npm"], versions[PEER] = fetch_peer()
+        index = (folders["npm"] / PACKAGE / "dist" / "index.js").read_text()
+        # Pages know no packages by name.
+        bare, place = '"@litertjs/wasm-utils"', '"./npm/@litertjs/wasm-utils/dist/index.js"'
+        more["litert.js"] = index.replace(bare, place).encode()
+        more |= {f"{sparsity:g}.tflite": to_tflite(one) for sparsity, one in networks.items()}
+    work = {"names": list(expected), "peers": peers, "rounds": rounds, "visitMs": visit_ms, "loads": _LOADS}
+    more["work.json"] = json.dumps(work).encode()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        page = to_web(networks[max(networks)])
+        files.write_folder(folder, page)
+        said = visit(
+            _SCRIPT.read_text(),
+            folder=folder,
+            more=more,
+            folders=folders,
+            cores=cores,
+            options=[OPTIMISED],
+            within_seconds=_PATIENCE_SECONDS,
+        )
+    found = json.loads(said)
+    records = []
+    for one in found["records"]:
+        wanted = expected[one["name"]]
+        outputs = np.array(one["outputs"])
+        worst = float(np.abs(outputs - wanted).max() / np.abs(wanted).max())
+        if not worst <= TOLERANCE:
+            why = f"computes something else at {one['name']} zeros ({worst:.1e})"
+            note(f"{one['engine']} {why}, it is left out")
+            continue
+        record = WebRecord(
+            network=network,
+            sparsity=float(one["name"]),
+            engine=one["engine"],
+            engine_version=versions[one["engine"]],
+            ms=one["ms"],
+            max_abs_difference=worst,
+        )
+        records.append(asdict(record))
+    agent = next((word for word in found["agent"].split() if "Chrom" in word), found["agent"])
+    machine = native.cpu()
+    machine |= {"cpu": f"{machine['cpu']}, {agent}", "isa": found["records"][0]["isa"]}
+    if not records:
+        raise UserError("No engine computes what the weights mean; nothing was measured.")
+    return {
+        "machine": machine,
+        "version": __version__,
+        "first_result_ms": found["first_result_ms"],
+        "page_bytes": sum(len(data) for name, data in page.items() if not name.endswith(".snas")),
+        "model_bytes": len(page[MODEL]),
+        "records": records,
+    }
