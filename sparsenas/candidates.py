@@ -161,7 +161,7 @@ def evaluate(
             accuracy = train.accuracy(supernet(fixed), variables, context.validation)
             return Worked({"accuracy": accuracy}, checkpoint.to_arrays(variables))
         case "supernet":
-            return Worked({}, checkpoint.to_arrays(train_supernet(context, data=spec["data"])))
+            return Worked({}, checkpoint.to_arrays(train_supernet(context)))
         case other:
             raise ValueError(f"A spec's kind is candidate, finalist or supernet, found {other!r}.")
 
@@ -225,7 +225,7 @@ def train_candidates(
             yield Trained(candidate=candidate, arrays=arrays, accuracy=one.metrics["accuracy"])
 
 
-def train_supernet(context: Context, *, data: str, report: Report | None = None) -> Variables:
+def train_supernet(context: Context, *, report: Report | None = None) -> Variables:
     """Trains the supernet, or goes on with a training that was stopped, on this machine or another."""
     space = context.space
     keeper = train.supernet_keeper(

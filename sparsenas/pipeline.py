@@ -467,7 +467,7 @@ def _supernet(
             supernet(space).init(np.random.default_rng(settings.seed)), arrays, source=str(path)
         )
     if cluster.resources_for_supernet is None or cluster.workers == 0:
-        variables = candidates.train_supernet(context, data=digest, report=_losses(update))
+        variables = candidates.train_supernet(context, report=_losses(update))
     else:
         with candidates.crew_for_supernet(context, log=log, settings=cluster) as crew:
             variables = None

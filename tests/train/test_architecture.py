@@ -40,8 +40,8 @@ def small_space():
 SPACE = small_space()
 NET = supernet(SPACE)
 LATENCY = tabulate(SPACE, lambda layer: 1e-3 + layer.macs / 1e7)
-FASTEST = LATENCY.fastest(len(SPACE.choices))[1]
-SLOWEST = LATENCY.slowest(len(SPACE.choices))[1]
+FASTEST = LATENCY.least(len(SPACE.choices))[1]
+SLOWEST = LATENCY.most(len(SPACE.choices))[1]
 TRAIN, VALIDATION = split(90, 0), split(60, 1)
 
 
