@@ -77,7 +77,7 @@ ifneq ($(shell command -v qemu-aarch64),)
 	PYTHON=$(abspath $(BIN))/python $(BIN)/cmake -S native -B build/arm64 -G Ninja -DSPARSENAS_WERROR=ON \
 	    -DCMAKE_TOOLCHAIN_FILE=$(CURDIR)/native/cmake/zig-aarch64.cmake -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja
 	PYTHON=$(abspath $(BIN))/python $(BIN)/cmake --build build/arm64
-	$(BIN)/ctest --test-dir build/arm64 --output-on-failure
+	$(BIN)/ctest --test-dir build/arm64 --output-on-failure --parallel 2
 else ifdef CI
 	@echo "Expected qemu-aarch64 to test the NEON kernels, found none; install qemu-user." >&2; exit 1
 else
