@@ -191,9 +191,8 @@ class Pool:
         if time.monotonic() - self._counted > _SECONDS_BETWEEN_COUNTS:
             self._alive = [node for node in ray.nodes() if node["Alive"]]
             self._counted = time.monotonic()
-        needed = self._joined.resources.needed
         room = sum(
-            int(min(node["Resources"].get(name, 0) / amount for name, amount in needed.items()) + 1e-9)
+            self._room(node)
             for node in self._alive
             if node["NodeID"] not in self._suspects and node["NodeID"] not in self._refused
         )
@@ -201,6 +200,11 @@ class Pool:
             return room
         # More than there is room for makes a cluster grow that can.
         return self._joined.workers if room or not self._suspects else 0
+
+    def _room(self, node: dict[str, Any]) -> int:
+        """Returns how many candidates fit on a node."""
+        needed = self._joined.resources.needed.items()
+        return int(min(node["Resources"].get(name, 0) / amount for name, amount in needed) + 1e-9)
 
     def _heard(self, stream: Any, one: _Running) -> Finished | None:
         """Takes the next word of an attempt."""
@@ -306,7 +310,8 @@ class Pool:
     def _refuse(self, one: _Running, differing: str) -> None:
         self._refused.add(one.node)
         self._notices.append(f"Node {one.host} gets no work: it has {differing}.")
-        if all(node["NodeID"] in self._refused for node in ray.nodes() if node["Alive"]):
+        able = [node["NodeID"] for node in ray.nodes() if node["Alive"] and self._room(node)]
+        if self._refused.issuperset(able):
             raise UserError(f"No node has this version of the package: {one.host} has {differing}.")
 
     def _check_versions(self) -> None:
