@@ -340,11 +340,28 @@ def choose_aim(settings: SearchSettings, space: Space, latency: SpaceLatency, ta
     check_reachable(settings.objectives, ranges)
     within_ms = target_ms * (1 - settings.margin)
     limits = (Objective("latency_ms", target=within_ms), *settings.objectives)
+    _check_together([(tables[one.name], one.target) for one in limits if one.target is not None], count)
     return Aim(
         trials=settings.trials,
         objectives=(Objective("accuracy"), *limits),
         costs=Costs(functions=tables, objectives=limits),
     )
+
+
+def _check_together(limits: Sequence[tuple[Tabulated, float]], choices: int) -> None:
+    """Refuses targets that are in reach alone but not together.
+
+    An architecture that meets all k of them has parts of targets that add up to at most k; the least sum of
+    any architecture is known exactly. What this lets through may still be out of reach.
+    """
+    scaled = [(scope, cost / target) for table, target in limits for scope, cost in table.terms]
+    fixed = sum(table.fixed_ms / target for table, target in limits)
+    _, least = Tabulated(fixed, tuple(scaled)).fastest(choices)
+    if least > len(limits) * (1 + 1e-9):
+        raise UserError(
+            f"No architecture meets the {len(limits)} targets together: at best it has {least:.3g} of them, "
+            f"each as a part of its target, added up, where {len(limits)} are allowed. Raise one of them."
+        )
 
 
 def choose_reward(settings: SearchSettings, target_ms: float) -> Reward:

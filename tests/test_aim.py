@@ -1,10 +1,12 @@
 """What a search is told to want, before anything is trained."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
+from sparsenas import pipeline
 from sparsenas.cli.lookup import find_space
 from sparsenas.errors import UserError
 from sparsenas.latency.tabulate import tabulate
@@ -41,8 +43,20 @@ def test_limits_leave_the_margin_free_and_are_of_the_same_layers():
 
 
 def test_unreachable_targets_are_refused():
-    with pytest.raises(UserError, match=f"macs 10, where architectures have {MACS[0]:g} to {MACS[1]:g}"):
+    said = f"macs 10, where architectures have {MACS[0]:g} to {MACS[1]:g}"
+    with pytest.raises(UserError, match=re.escape(said)):
         choose_aim(settings(objectives=(Objective("macs", target=10),)), SPACE, LATENCY, 0.2)
+
+
+def test_targets_that_exclude_each_other_are_refused():
+    """What is small in one layer's cost is large in the other's: no architecture has little of both."""
+    against = tabulate(SPACE, lambda layer: 1.0 - layer.sparsity if layer.op == "conv1x1" else 0.0)
+    for_it = tabulate(SPACE, lambda layer: layer.sparsity if layer.op == "conv1x1" else 0.0)
+    count = len(SPACE.choices)
+    least = [table.fastest(count)[1] for table in (against, for_it)]
+    pipeline._check_together([(against, 1.01 * least[0])], count)
+    with pytest.raises(UserError, match="meets the 2 targets together"):
+        pipeline._check_together([(against, 1.01 * least[0]), (for_it, 1.01 * least[1])], count)
 
 
 @pytest.mark.parametrize(

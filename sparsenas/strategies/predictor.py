@@ -159,8 +159,9 @@ def predictor(
         def score(archs: np.ndarray) -> np.ndarray:
             x = features(archs) if archs is not whole else whole_features
             mean = process.mean(told, x, state.theta)
-            # Deviations take longer than means, and few of them matter.
-            close = np.argsort(-mean, kind="stable")[:_UNCERTAIN]
+            # Deviations take longer than means, and matter for few: those that may be proposed.
+            open_ones = mean if excess is None else np.where(excess(archs) > 0, -np.inf, mean)
+            close = np.argsort(-open_ones, kind="stable")[:_UNCERTAIN]
             mean[close] += optimism * process.deviation(told, x[close], state.theta)
             return mean
 
