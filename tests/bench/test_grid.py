@@ -22,7 +22,7 @@ from sparsenas.latency.measure import MeasureSettings
 from sparsenas.sparsity.patterns import DENSE, Sparse
 from sparsenas.train import ArchitectureSettings
 
-SETTINGS = GridSettings(images=200, noise=10.0, dense_steps=60, sparse_steps=30, seeds=2)
+SETTINGS = GridSettings(images=200, noise=10.0, dense_steps=150, sparse_steps=40, learning_rate=0.03, seeds=2)
 
 
 def small_space(widest=16):
