@@ -22,7 +22,7 @@ LAYERS = (
     {"reward", "train", "trials"},
     {"candidates"},
     {"search", "report", "serve", "survey"},
-    {"bench"},
+    {"bench", "ui"},
     {"backends"},
     {"pipeline", "single"},
     {"cli"},
