@@ -16,12 +16,13 @@ COMMANDS = {
     "latency": "predict how long a network takes, layer by layer, from a latency table",
     "space": "show the choices of a search space and its extremes, and draw it",
     "serve": "answer questions about latencies over HTTP",
-    "export": "write the winner of a run as a model file",
+    "export": "write a network for other programs: LiteRT, ONNX, StableHLO, a web page, C",
     "run": "classify an image with a model file",
     "profile": "show where a model file spends its time, layer by layer",
     "tune": "find the fastest form of every layer on this machine, and keep it in the model file",
     "trials": "list the trials of a run, also while it is running",
-    "report": "print what a run found, and where its page is",
+    "report": "print what runs found, and put several side by side",
+    "ui": "serve a page on this machine that lists runs and follows those that go on",
     "bench": "measure what this project claims: kernels, networks, latency models, searches that survive",
 }
 

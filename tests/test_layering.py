@@ -24,7 +24,7 @@ LAYERS = (
     {"candidates"},
     {"search", "descent", "report", "serve", "survey"},
     {"search_ahead"},
-    {"bench"},
+    {"bench", "ui"},
     {"backends"},
     {"pipeline", "single"},
     {"cli"},

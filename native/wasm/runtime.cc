@@ -1,6 +1,7 @@
 // The runtime as functions for JavaScript (sparsenas.mjs calls them).
 //
-// SPARSENAS_ONLY_SCALAR makes a module for engines without SIMD, which is linked with scalar kernels alone.
+// SPARSENAS_ONLY_SCALAR makes a module for engines without SIMD, which is linked with scalar
+// kernels alone.
 #include <cstdlib>
 
 #include "base/arch.h"

@@ -5,7 +5,7 @@ const { names, peers, rounds, visitMs, loads } = await (await fetch("work.json")
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const median = (values) => Array.from(values).sort((a, b) => a - b)[values.length >> 1];
 const bytes = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
-const outputsOf = async (tensor) => Array.from(await (await tensor.moveTo("wasm")).data());
+const outputsOf = async (tensor) => Array.from(await tensor.data());
 
 // Each engine is a name and what runs it once.
 async function ours(name) {

@@ -207,7 +207,8 @@ fill="var(--dense-bar)"/></svg>dense twin</li></ul>
 def _layer(layer: LayerTime, twin: LayerTime | None, longest: float) -> str:
     zeros = ""
     if layer.sparsity > 0:
-        zeros = f' <span class="zeros">{layer.sparsity:.0%} zeros, {escape(layer.pattern)}</span>'
+        pattern = f", {escape(layer.pattern)}" if layer.pattern else ""
+        zeros = f' <span class="zeros">{layer.sparsity:.0%} zeros{pattern}</span>'
     why = f'<div class="detail">{escape(layer.note)}</div>' if layer.note else ""
     bars = f'<div class="bar found" style="width:{layer.us / longest:.1%}"></div>'
     time = f"<b>{_us(layer.us)}</b> µs"

@@ -44,7 +44,7 @@ class LayerTime:
         sparsity: fraction of zeros of the weights.
         kernel: name of the native kernel.
         us: median microseconds of one image.
-        pattern: where the zeros may be.
+        pattern: where the zeros may be; empty where that is not known.
         note: why the layer runs in the form it does; empty where its operator has but one.
     """
 
@@ -54,7 +54,7 @@ class LayerTime:
     sparsity: float
     kernel: str
     us: float
-    pattern: str = "dense"
+    pattern: str = ""
     note: str = ""
 
 

@@ -1,0 +1,1 @@
+"""A page on loopback that lists runs and follows those that go on."""

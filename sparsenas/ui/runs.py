@@ -1,0 +1,106 @@
+"""What a folder of runs holds right now, as JSON for the page; a run that goes on is only read."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["finished", "running", "stopped"]
+
+REPORT = "report.html"
+# A run that wrote nothing for so long has stopped; training a supernet writes seldom.
+_SILENT_SECONDS = 180
+_MOST_POINTS = 600
+
+
+def list_runs(folder: Path, now: float | None = None) -> list[dict[str, Any]]:
+    """Returns all runs of a folder, the latest first.
+
+    Args:
+        now: seconds since 1970; the clock's where left out.
+    """
+    now = time.time() if now is None else now
+    found = [_described(path, now) for path in _runs(folder)]
+    return sorted(found, key=lambda run: -run["changed"])
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if (path / "config.json").is_file():
+            yield path
+
+
+def _described(path: Path, now: float) -> dict[str, Any]:
+    config, summary = _json(path / "config.json"), _json(path / "summary.json")
+    settings = config.get("settings") or config.get("train") or {}
+    changed = max((one.stat().st_mtime for one in _written(path)), default=path.stat().st_mtime)
+    proposed, points = _trials(path / "trials.sqlite")
+    state: State = "finished" if summary else "running" if now - changed < _SILENT_SECONDS else "stopped"
+    return {
+        "name": path.name,
+        "state": state,
+        "changed": changed,
+        "space": settings.get("space"),
+        "dataset": settings.get("dataset") and Path(settings["dataset"]).name,
+        "device": settings.get("device"),
+        "strategy": settings.get("strategy") or settings.get("algorithm"),
+        "seed": settings.get("seed"),
+        "wanted": settings.get("trials"),
+        "proposed": proposed,
+        "done": len(points),
+        "target_ms": summary.get("target_latency_ms") or settings.get("target_ms"),
+        "points": _thinned(points),
+        "candidates": len(list(path.glob("candidates/*.safetensors"))),
+        "accuracy": summary.get("accuracy"),
+        "dense_accuracy": summary.get("dense_accuracy"),
+        "latency_ms": summary.get("latency_ms_measured", summary.get("latency_ms_predicted")),
+        "speedup": summary.get("speedup"),
+        "report": (path / REPORT).is_file(),
+    }
+
+
+def _written(path: Path) -> Iterator[Path]:
+    """Yields the files that a run writes on its way."""
+    yield from (one for one in path.iterdir() if one.is_file())
+    for name in ("checkpoints", "candidates"):
+        yield from (path / name).glob("*")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Returns what a file says; nothing where it is missing, unreadable or no object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _trials(path: Path) -> tuple[int, list[tuple[float, float]]]:
+    """Returns how many trials were proposed; of those that are done, latency (ms) and accuracy."""
+    if not path.is_file():
+        return 0, []
+    try:
+        # Reads what is committed and locks nobody out.
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as log:
+            (proposed,) = log.execute("select count(*) from proposal").fetchone()
+            rows = log.execute("select metrics from result where metrics is not null").fetchall()
+        metrics = [json.loads(text) for (text,) in rows]
+    except (sqlite3.Error, ValueError):
+        return 0, []
+    return proposed, [
+        (one["latency_ms"], one["accuracy"]) for one in metrics if {"latency_ms", "accuracy"} <= one.keys()
+    ]
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Returns the Pareto front, and of the others as many as a small chart shows."""
+    front, best = [], -1.0
+    for ms, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
+        if accuracy > best:
+            front.append((ms, accuracy))
+            best = accuracy
+    stride = max(1, len(points) // _MOST_POINTS)
+    return list(dict.fromkeys([*front, *points[::stride]]))
