@@ -3,6 +3,6 @@
 Command: sparsenas search --experiment digits
 """
 
-from sparsenas.pipeline import SearchSettings
+from sparsenas.search_settings import SearchSettings
 
 EXPERIMENT = SearchSettings(space="tiny", dataset="digits")

@@ -6,149 +6,50 @@ config.json, trials.sqlite, checkpoints/, candidates/, best/, summary.json, repo
 
 import contextlib
 import dataclasses
-import importlib.metadata
-import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from sparsenas import __version__, candidates, checkpoint, files, native, train
+from sparsenas import candidates, checkpoint, files, train
 from sparsenas.candidates import Candidate, Context, Trained
 from sparsenas.cluster.crew import Crew
 from sparsenas.cluster.settings import ClusterSettings
-from sparsenas.costs import COSTS, cost_of
 from sparsenas.data import Data, load
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
-from sparsenas.export.fold import fold
-from sparsenas.export.network import Network, random_network
-from sparsenas.export.snas import to_bytes
-from sparsenas.latency.devices import ready_device
-from sparsenas.latency.library import LOCAL
-from sparsenas.latency.measure import MeasureSettings, interleaved
-from sparsenas.latency.model import LatencyModel
+from sparsenas.finalists import (
+    choose_finalists,
+    choose_winner,
+    measure_finalists,
+    within_target,
+)
 from sparsenas.latency.space_latency import SpaceLatency
-from sparsenas.latency.table import load as load_table
-from sparsenas.latency.table import save as save_table
-from sparsenas.latency.tabulate import Tabulated
 from sparsenas.nn.pure import Variables
-from sparsenas.objectives import Costs, Objective, check_reachable, weighted, worst
 from sparsenas.progress import Progress, Silent, Update, Watch
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
-from sparsenas.report.run import Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary, write_summary
-from sparsenas.reward import Formula, Reward, mnasnet, of_ratio, tunas, within
+from sparsenas.run_folder import latency_of
 from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
-from sparsenas.space import Arch, Layer, Space
+from sparsenas.search_settings import (
+    SearchSettings,
+    choose_aim,
+    choose_reward,
+    choose_target,
+    supernet_settings,
+)
+from sparsenas.space import Arch, Space
 from sparsenas.strategies.catalog import SOFT, STRATEGIES, Aim, Factory, make
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.halving import Schedule
-from sparsenas.strategies.progressive import SHRINKING
 from sparsenas.supernet import supernet
-from sparsenas.train import ArchitectureSettings, CandidateSettings, NetworkSettings, SupernetSettings
 from sparsenas.trials import Trial, TrialLog
-
-REWARDS: dict[str, Formula] = {
-    "tunas": tunas(1.0),
-    "mnasnet": mnasnet(1.0),
-    "mnasnet_hard": mnasnet(1.0, below=0, above=-1),
-    "within": within(1.0),
-}
-"""By name, of accuracy and latency over its target."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchSettings:
-    """All that determines a search.
-
-    Attributes:
-        space: a space by name, or a Python file that defines SPACE.
-        side: pixels of the image's side; the space's usual one if left out.
-        dataset: `digits`, or a folder or archive with train/<class>/* and test/<class>/*.
-        limit: at most this many images of each split, for a quick look.
-        device: the latency table: `local` (measured here when needed), a name, or a table's file.
-        strategy: how architectures are proposed: a name, or a Python file that defines strategy(space). Or
-            one that trains its beliefs along with a supernet: `darts`, `darts2` (second order), `gumbel` or
-            `proxyless`, which need no trials, batch and reward.
-        reward: how accuracy and latency become one number: MnasNet's soft or hard form, TuNAS' absolute one,
-            or accuracy alone of what is within the target.
-        objectives: further ones beside accuracy and latency on the device, with targets or without:
-            `latency_ms` of other devices, `macs`, `parameters`, `file_bytes`. Given in an experiment's file.
-        combine: how latencies of several devices count: the worst one, or their mean by weight.
-        target_ms: latency to search for; half of what the largest network takes without zeros if left out.
-        margin: share of the target that is kept free for the prediction's error when finalists are chosen.
-        evaluate: how architectures are scored: with the weights of a `supernet`, or each by training it alone
-            (`train`), many at once.
-        trials: architectures to evaluate.
-        batch: architectures that are proposed and evaluated together with a supernet.
-        ahead: architectures that are proposed before the result of the first of them is known, where each is
-            trained: as many are worked on at once at most. What is found depends on it, and not on how many
-            workers there are; twice as many as workers keep all of them busy.
-        finalists: architectures that are trained from scratch.
-        seed: of everything that is random.
-    """
-
-    space: str = "tiny"
-    side: int | None = None
-    dataset: str = "digits"
-    limit: int | None = None
-    device: str = LOCAL
-    strategy: str = "regularized_evolution"
-    reward: Literal["tunas", "mnasnet", "mnasnet_hard", "within"] = "tunas"
-    objectives: tuple[Objective, ...] = ()
-    combine: Literal["worst", "weighted"] = "worst"
-    target_ms: float | None = None
-    margin: float = 0.04
-    evaluate: Literal["supernet", "train"] = "supernet"
-    trials: int = 192
-    batch: int = 8
-    ahead: int = 16
-    finalists: int = 3
-    seed: int = 0
-    supernet: SupernetSettings = field(default_factory=SupernetSettings)
-    architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
-    candidate: CandidateSettings = field(default_factory=CandidateSettings)
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    measure: MeasureSettings = field(default_factory=MeasureSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("trials", "batch", "ahead", "finalists"):
-            if getattr(self, name) < 1:
-                raise UserError(f"`{name}` must be at least 1, found {getattr(self, name)}.")
-        if self.target_ms is not None and not self.target_ms > 0:
-            raise UserError(f"`target_ms` must be above 0, found {self.target_ms}.")
-        known = (*STRATEGIES, *DIFFERENTIABLE)
-        if self.strategy not in known and not self.strategy.endswith(".py"):
-            raise UserError(
-                f"No strategy named {self.strategy!r}. There are: {', '.join(known)}; or give a Python "
-                "file that defines strategy(space), whose name ends in .py."
-            )
-        for one in self.objectives:
-            if one.metric not in ("latency_ms", *COSTS) or (one.metric == "latency_ms") != bool(one.device):
-                raise UserError(
-                    "`objectives` beside accuracy and latency are latency_ms with a `device`, or without one "
-                    f"{', '.join(COSTS)}; found {one.name!r}."
-                )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Measured:
-    """A finalist with its model file and times, next to its dense twin's."""
-
-    trained: Trained
-    network: Network
-    model: bytes
-    latency_ms_predicted: float
-    latency_ms: float
-    dense_latency_ms: float
+from sparsenas.winner import conclude
 
 
 def run(
@@ -178,7 +79,7 @@ def run(
         update(1, 1, _counts(data))
     space = space.with_classes(len(data.classes))
     with progress.stage(f"Latency table of device {settings.device}") as update:
-        table = _table(settings, space, folder, update)
+        table = latency_of(settings, space, folder, update)
         update(1, 1, f"{len(table.table.layers)} layers, {table.machine['isa']}")
     latency = table.tabulate(space)
     target_ms = choose_target(settings, space, table, latency)
@@ -238,7 +139,7 @@ def run(
             update(1, 1, f"{best.latency_ms:.4f} ms, dense {best.dense_latency_ms:.4f} ms, both measured")
 
     with progress.stage("Check the winner against JAX and write the report") as update:
-        summary, report = _conclude(
+        summary, report = conclude(
             settings,
             space,
             data,
@@ -257,186 +158,6 @@ def run(
         files.write(folder / "search.svg", figure_svg(report))
         update(1, 1, str(folder / "report.html"))
     return summary
-
-
-def open_run(folder: Path, settings: SearchSettings) -> None:
-    """Makes a run's folder; raises `UserError` where it exists."""
-    try:
-        # An empty one is of a start that was killed at once.
-        folder.mkdir(parents=True, exist_ok=folder.is_dir() and not any(folder.iterdir()))
-    except FileExistsError:
-        raise UserError(
-            f"The run folder {str(folder)!r} exists; give another name with --out, or go on with it: "
-            f"sparsenas search --resume {folder}"
-        ) from None
-    except OSError as error:
-        raise UserError(f"Cannot make the run folder {str(folder)!r}: {error.strerror}.") from None
-    config = {
-        "settings": dataclasses.asdict(settings),
-        "versions": versions(),
-        "machine": native.cpu(),
-        "build": native.build_id(),
-    }
-    files.write(folder / "config.json", json.dumps(config, indent=1) + "\n")
-
-
-def load_settings(folder: Path) -> SearchSettings:
-    """Reads the settings of a run; raises `UserError` where the folder is not one."""
-    path = folder / "config.json"
-    try:
-        fields = json.loads(path.read_text())["settings"]
-        return SearchSettings(
-            **{
-                **fields,
-                "objectives": tuple(Objective(**one) for one in fields["objectives"]),
-                "supernet": SupernetSettings(**fields["supernet"]),
-                "architecture": ArchitectureSettings(**fields["architecture"]),
-                "candidate": CandidateSettings(**fields.get("candidate", {})),
-                "network": NetworkSettings(**fields["network"]),
-                "measure": MeasureSettings(**fields["measure"]),
-            }
-        )
-    except OSError:
-        raise UserError(f"Expected a run folder with a config.json, found none in {str(folder)!r}.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"Cannot read the run's settings {path}: {error}.") from None
-
-
-def choose_target(
-    settings: SearchSettings, space: Space, table: LatencyModel, latency: SpaceLatency
-) -> float:
-    """Returns the target in milliseconds; raises `UserError` where no architecture reaches it."""
-    target_ms = settings.target_ms
-    if target_ms is None:
-        target_ms = table.predict([layer.dense() for layer in space.layers(space.largest)]) / 2
-    arch, fastest_ms = latency.least(len(space.choices))
-    if target_ms * (1 - settings.margin) < fastest_ms:
-        raise UserError(
-            f"No architecture of space {space.name!r} reaches {target_ms:.4f} ms on device "
-            f"{table.device!r}: "
-            f"the fastest, {space.text(space.canonical(arch))}, is predicted to take {fastest_ms:.4f} ms; "
-            f"ask for at least --target-ms {fastest_ms / (1 - settings.margin) * 1.01:.4f}."
-        )
-    return target_ms
-
-
-def supernet_settings(settings: SearchSettings) -> SupernetSettings:
-    """Returns how the supernet is trained: for `progressive` by shrinking, unless the settings say how."""
-    if settings.strategy != "progressive" or any(settings.supernet.opens.values()):
-        return settings.supernet
-    return dataclasses.replace(settings.supernet, **SHRINKING)
-
-
-def choose_aim(settings: SearchSettings, space: Space, latency: SpaceLatency, target_ms: float) -> Aim:
-    """Returns what the search wants; raises `UserError` where a target is out of reach."""
-    tables = {"latency_ms": latency}
-    for one in settings.objectives:
-        if one.device is not None:
-            tables[one.name] = ready_device(one.device, space).tabulate(space)
-        else:
-            tables[one.name] = cost_of(space, one.metric)
-    count = len(space.choices)
-    ranges = {name: (table.least(count)[1], table.most(count)[1]) for name, table in tables.items()}
-    check_reachable(settings.objectives, ranges)
-    within_ms = target_ms * (1 - settings.margin)
-    limits = (Objective("latency_ms", target=within_ms), *settings.objectives)
-    _check_together([(tables[one.name], one.target) for one in limits if one.target is not None], count)
-    return Aim(
-        trials=settings.trials,
-        objectives=(Objective("accuracy"), *limits),
-        costs=Costs(functions=tables, objectives=limits),
-    )
-
-
-def _check_together(limits: Sequence[tuple[Tabulated, float]], choices: int) -> None:
-    """Refuses targets that are in reach alone but not together.
-
-    An architecture that meets all k of them has parts of targets that add up to at most k; the least sum of
-    any architecture is known exactly. What this lets through may still be out of reach.
-    """
-    scaled = [(scope, cost / target) for table, target in limits for scope, cost in table.terms]
-    fixed = sum(table.fixed_ms / target for table, target in limits)
-    _, least = Tabulated(fixed, tuple(scaled)).fastest(choices)
-    if least > len(limits) * (1 + 1e-9):
-        raise UserError(
-            f"No architecture meets the {len(limits)} targets together: at best it has {least:.3g} of them, "
-            f"each as a part of its target, added up, where {len(limits)} are allowed. Raise one of them."
-        )
-
-
-def choose_reward(settings: SearchSettings, target_ms: float) -> Reward:
-    """Returns the reward that the settings name."""
-    limits = [Objective("latency_ms", target=target_ms)]
-    limits += [one for one in settings.objectives if one.target is not None]
-    return of_ratio(
-        REWARDS[settings.reward], {"worst": worst, "weighted": weighted}[settings.combine](limits)
-    )
-
-
-def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
-    """Returns the most accurate distinct trials within the target, the faster one first among equals."""
-    distinct = {trial.arch: trial for trial in reversed(trials)}.values()
-    within = [trial for trial in distinct if _within(trial, target_ms)]
-    if not within:
-        fastest = min(trial.metrics["latency_ms"] for trial in distinct)
-        raise UserError(
-            f"None of {len(trials)} trials met {target_ms:.4f} ms, the fastest takes {fastest:.4f} ms; "
-            "search longer (--trials) or for a higher --target-ms."
-        )
-    return sorted(within, key=lambda t: (-t.metrics["accuracy"], t.metrics["latency_ms"], t.number))[:count]
-
-
-def choose_winner(finalists: Sequence[Measured], *, target_ms: float) -> Measured:
-    """Returns the most accurate finalist that was measured within the target, else the fastest."""
-    within = [finalist for finalist in finalists if finalist.latency_ms <= target_ms]
-    if not within:
-        return min(finalists, key=lambda finalist: finalist.latency_ms)
-    return max(within, key=lambda finalist: (finalist.trained.accuracy, -finalist.latency_ms))
-
-
-def measure_finalists(
-    settings: SearchSettings, space: Space, data: Data, table: LatencyModel, trained: Sequence[Trained]
-) -> list[Measured]:
-    """Folds finalists and measures them and their dense twins in turn, whole networks on one core."""
-    networks = [_folded(space, one, data.classes) for one in trained]
-    models = [to_bytes(network) for network in networks]
-    # How long a dense network takes does not depend on what it has learned.
-    twins = [
-        to_bytes(random_network([layer.dense() for layer in network.layers], seed=settings.seed))
-        for network in networks
-    ]
-    ms = interleaved([*models, *twins], settings.measure)
-    return [
-        Measured(
-            trained=one,
-            network=network,
-            model=model,
-            latency_ms_predicted=table.predict(network.layers),
-            latency_ms=float(ms[i]),
-            dense_latency_ms=float(ms[i + len(models)]),
-        )
-        for i, (one, network, model) in enumerate(zip(trained, networks, models, strict=True))
-    ]
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions that a result depends on."""
-    # Not by importing them: Ray reads its variables when it is imported.
-    names = ("jax", "flax", "optax", "ray", "numpy")
-    return {
-        "sparsenas": __version__,
-        "python": sys.version.split()[0],
-        **{name: importlib.metadata.version(name) for name in names},
-    }
-
-
-def _table(settings: SearchSettings, space: Space, folder: Path, update: Update) -> LatencyModel:
-    """Returns the run's latency table: as it was at the first start, also where that was another machine."""
-    path = folder / "latency.json"
-    if not path.exists():
-        found = ready_device(settings.device, space, report=lambda done, total: update(done, total, ""))
-        save_table(found.table, path)
-    return LatencyModel.from_table(load_table(path))
 
 
 def _descend(
@@ -529,7 +250,7 @@ def _search_by_training(
         if time.monotonic() - shown < 1 and len(trials) > settings.ahead:
             continue
         shown = time.monotonic()
-        met = [t.metrics["accuracy"] for t in trials if t.metrics and _within(t, target_ms)]
+        met = [t.metrics["accuracy"] for t in trials if t.metrics and within_target(t, target_ms)]
         note = f"best within target {max(met):.1%}" if met else "none within target yet"
         finished = sum(trial.state != "open" for trial in trials)
         watch(finished, settings.trials, note, crew.status())
@@ -582,14 +303,10 @@ def _search(
         batch=settings.batch,
         seed=settings.seed,
     ):
-        met = [t.metrics["accuracy"] for t in trials if _within(t, target_ms)]
+        met = [t.metrics["accuracy"] for t in trials if within_target(t, target_ms)]
         note = f"best within target {max(met):.1%}" if met else "none within target yet"
         update(len(trials), settings.trials, note)
     return trials
-
-
-def _within(trial: Trial, target_ms: float) -> bool:
-    return "accuracy" in trial.metrics and trial.metrics["latency_ms"] <= target_ms
 
 
 def _candidates(
@@ -616,136 +333,6 @@ def _candidates(
         done[one.candidate] = one
         update(len(done), len(jobs), f"{one.accuracy:.1%} on validation")
     return done
-
-
-def _folded(space: Space, trained: Trained, classes: tuple[str, ...]) -> Network:
-    fixed = trained.candidate.space(space)
-    return fold(fixed, _variables(fixed, trained), classes=classes)
-
-
-def _variables(fixed: Space, trained: Trained) -> Variables:
-    return checkpoint.from_arrays(
-        supernet(fixed).init(np.random.default_rng(0)), trained.arrays, source="the trained candidate"
-    )
-
-
-def _conclude(
-    settings: SearchSettings,
-    space: Space,
-    data: Data,
-    table: LatencyModel,
-    target_ms: float,
-    trials: Sequence[Trial],
-    finalists: Sequence[Measured],
-    best: Measured,
-    dense: Trained,
-    search_seconds: float,
-    command: str,
-    folder: Path,
-) -> tuple[Summary, RunReport]:
-    """Writes the winner's files and says what was found."""
-    arch = best.trained.candidate.arch
-    fixed = best.trained.candidate.space(space)
-    expected = train.logits(supernet(fixed), _variables(fixed, best.trained), data.test.images)
-    runtime = native.Model.from_bytes(best.model)
-    found = runtime.run(data.test.images.astype(np.float32) / 255)
-    if not np.array_equal(found.argmax(1), expected.argmax(1)):
-        differing = int((found.argmax(1) != expected.argmax(1)).sum())
-        raise RuntimeError(
-            f"The native runtime and JAX disagree on {differing} of {len(found)} test images; this is a bug, "
-            f"please report it with the folder {folder}."
-        )
-    dense_network = _folded(space, dense, data.classes)
-    dense_model = to_bytes(dense_network)
-    dense_runtime = native.Model.from_bytes(dense_model)
-    dense_logits = dense_runtime.run(data.test.images.astype(np.float32) / 255)
-
-    files.write(folder / "best" / "model.snas", best.model)
-    files.write(folder / "best" / "dense.snas", dense_model)
-    files.write(
-        folder / "best" / "arch.json",
-        json.dumps(
-            {"space": settings.space, "arch": space.text(arch), "options": space.describe(arch)}, indent=1
-        )
-        + "\n",
-    )
-    checkpoint.save(
-        folder / "best" / "weights.safetensors", best.trained.arrays, about={"arch": space.text(arch)}
-    )
-
-    summary = Summary(
-        dataset=settings.dataset,
-        space=space.name,
-        strategy=settings.strategy,
-        device=table.device,
-        seed=settings.seed,
-        trials=len(trials),
-        search_seconds=round(search_seconds, 2),
-        arch=space.text(arch),
-        accuracy=_accuracy(found, data.test.labels),
-        dense_accuracy=_accuracy(dense_logits, data.test.labels),
-        latency_ms_predicted=best.latency_ms_predicted,
-        latency_ms_measured=best.latency_ms,
-        dense_latency_ms_measured=best.dense_latency_ms,
-        speedup=best.dense_latency_ms / best.latency_ms,
-        target_latency_ms=target_ms,
-        parity_max_abs_error=float(np.abs(found - expected).max()),
-        file_bytes=len(best.model),
-        dense_file_bytes=len(dense_model),
-    )
-    report = RunReport(
-        summary=summary,
-        trials=tuple(
-            TrialPoint(
-                arch=trial.arch,
-                options=space.describe(space.parse(trial.arch)),
-                accuracy=trial.metrics["accuracy"],
-                latency_ms=trial.metrics["latency_ms"],
-                is_finalist=any(trial.arch == space.text(f.trained.candidate.arch) for f in finalists),
-            )
-            for trial in trials
-            if "accuracy" in trial.metrics
-        ),
-        finalists=tuple(
-            Finalist(
-                name=space.text(finalist.trained.candidate.arch),
-                accuracy=finalist.trained.accuracy,
-                latency_ms_predicted=finalist.latency_ms_predicted,
-                latency_ms_measured=finalist.latency_ms,
-            )
-            for finalist in finalists
-        ),
-        layers=_layer_times(settings, runtime, best.network.layers),
-        dense_layers=_layer_times(settings, dense_runtime, dense_network.layers),
-        machine=table.machine | {"pinned_core": (table.table.how.get("cores") or [None])[-1]},
-        command=command,
-        versions=versions(),
-    )
-    return summary, report
-
-
-def _layer_times(
-    settings: SearchSettings, model: native.Model, layers: Sequence[Layer]
-) -> tuple[LayerTime, ...]:
-    with native.pinned(settings.measure.core):
-        us = np.median(model.profile(200), axis=0) * 1e6
-    return tuple(
-        LayerTime(
-            name=layer.name,
-            op=layer.op,
-            shape=f"{layer.c_in}x{layer.c_out}@{layer.height}x{layer.width}",
-            sparsity=layer.sparsity,
-            kernel=record.kernel_name,
-            us=float(time),
-            pattern=layer.pattern.name,
-            note=record.note,
-        )
-        for layer, record, time in zip(layers, model.layers, us, strict=True)
-    )
-
-
-def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float((logits.argmax(1) == labels).mean())
 
 
 def _counts(data: Data) -> str:

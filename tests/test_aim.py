@@ -6,21 +6,20 @@ import re
 import numpy as np
 import pytest
 
-from sparsenas import pipeline
 from sparsenas.cli.lookup import find_space
 from sparsenas.errors import UserError
+from sparsenas.finalists import choose_finalists
 from sparsenas.latency.tabulate import tabulate
 from sparsenas.objectives import Objective
-from sparsenas.pipeline import (
+from sparsenas.run_folder import load_settings, open_run
+from sparsenas.search import pareto
+from sparsenas.search_settings import (
     SearchSettings,
+    check_together,
     choose_aim,
-    choose_finalists,
     choose_reward,
-    load_settings,
-    open_run,
     supernet_settings,
 )
-from sparsenas.search import pareto
 from sparsenas.train import SupernetSettings
 from sparsenas.trials import Trial
 
@@ -53,10 +52,10 @@ def test_targets_that_exclude_each_other_are_refused():
     against = tabulate(SPACE, lambda layer: 1.0 - layer.sparsity if layer.op == "conv1x1" else 0.0)
     for_it = tabulate(SPACE, lambda layer: layer.sparsity if layer.op == "conv1x1" else 0.0)
     count = len(SPACE.choices)
-    least = [table.fastest(count)[1] for table in (against, for_it)]
-    pipeline._check_together([(against, 1.01 * least[0])], count)
+    least = [table.least(count)[1] for table in (against, for_it)]
+    check_together([(against, 1.01 * least[0])], count)
     with pytest.raises(UserError, match="meets the 2 targets together"):
-        pipeline._check_together([(against, 1.01 * least[0]), (for_it, 1.01 * least[1])], count)
+        check_together([(against, 1.01 * least[0]), (for_it, 1.01 * least[1])], count)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,12 @@ from sparsenas.__main__ import main
 from sparsenas.cli.lookup import find_space
 from sparsenas.data import load
 from sparsenas.errors import UserError
+from sparsenas.finalists import choose_finalists, choose_winner
 from sparsenas.latency.devices import ready_device
-from sparsenas.pipeline import SearchSettings, choose_finalists, choose_winner, load_settings
 from sparsenas.report.summary import Summary, read_summary
+from sparsenas.run_folder import load_settings
 from sparsenas.search import pareto
+from sparsenas.search_settings import SearchSettings
 from sparsenas.strategies.beliefs import read_beliefs
 from sparsenas.trials import Trial, TrialLog
 
@@ -198,7 +200,7 @@ def test_winner_is_measured_not_predicted():
 
 
 def test_settings_survive_the_run_folder(tmp_path):
-    from sparsenas.pipeline import open_run
+    from sparsenas.run_folder import open_run
 
     settings = SearchSettings(trials=7, target_ms=0.25, seed=3)
     open_run(tmp_path / "run", settings)

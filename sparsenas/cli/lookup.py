@@ -13,7 +13,7 @@ from sparsenas.errors import UserError
 from sparsenas.space import Arch, Space
 
 if TYPE_CHECKING:
-    from sparsenas.pipeline import SearchSettings
+    from sparsenas.search_settings import SearchSettings
     from sparsenas.single.series import Series
     from sparsenas.strategies.catalog import Factory
 
@@ -124,7 +124,7 @@ def _proposed(name: str, space: Space, arch: Any) -> Arch:
 def find_experiment(name: str) -> "SearchSettings":
     """Returns the settings of an experiment by name, or the `EXPERIMENT` of a Python file."""
     # Settings import JAX; a space can be looked up without it.
-    from sparsenas.pipeline import SearchSettings
+    from sparsenas.search_settings import SearchSettings
 
     module = _experiment(name, "EXPERIMENT")
     return _typed(name, "EXPERIMENT", getattr(module, "EXPERIMENT", None), SearchSettings)

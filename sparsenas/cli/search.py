@@ -15,8 +15,10 @@ from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.errors import UserError
-from sparsenas.pipeline import SearchSettings, load_settings, open_run, run
+from sparsenas.pipeline import run
 from sparsenas.report.summary import Summary
+from sparsenas.run_folder import load_settings, open_run
+from sparsenas.search_settings import SearchSettings
 from sparsenas.strategies.catalog import Factory
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 

@@ -47,6 +47,13 @@ class SpaceLatency:
         us, weights, activations = (table.expected(probabilities) for table in self._tables)
         return us * self.crowding.at(us, weights, activations) / 1e3
 
+    def lower_bound(self) -> Tabulated:
+        """Returns milliseconds that add up over layers, and that no architecture is below."""
+        scale = float(self.crowding.values.min()) / 1e3
+        return Tabulated(
+            scale * self.us.fixed, tuple((scope, scale * values) for scope, values in self.us.terms)
+        )
+
     def least(self, choices: int) -> tuple[Arch, float]:
         """Returns the fastest architecture of a space with that many choices, and its milliseconds.
 

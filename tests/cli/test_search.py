@@ -5,8 +5,9 @@ from rich.console import Console
 
 from sparsenas.__main__ import main
 from sparsenas.cli.show import TerminalProgress, of_nodes, summary
-from sparsenas.pipeline import SearchSettings, open_run
 from sparsenas.progress import Status
+from sparsenas.run_folder import open_run
+from sparsenas.search_settings import SearchSettings
 from sparsenas.train import CandidateSettings
 
 

@@ -1,0 +1,94 @@
+"""The finalists of a search: which ones, how fast they are, and which one wins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparsenas import checkpoint
+from sparsenas.candidates import Trained
+from sparsenas.data import Data
+from sparsenas.errors import UserError
+from sparsenas.export.fold import fold
+from sparsenas.export.network import Network, random_network
+from sparsenas.export.snas import to_bytes
+from sparsenas.latency.measure import interleaved
+from sparsenas.latency.model import LatencyModel
+from sparsenas.nn.pure import Variables
+from sparsenas.search_settings import SearchSettings
+from sparsenas.space import Space
+from sparsenas.supernet import supernet
+from sparsenas.trials import Trial
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """A finalist with its model file and times, next to its dense twin's."""
+
+    trained: Trained
+    network: Network
+    model: bytes
+    latency_ms_predicted: float
+    latency_ms: float
+    dense_latency_ms: float
+
+
+def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
+    """Returns the most accurate distinct trials within the target, the faster one first among equals."""
+    distinct = {trial.arch: trial for trial in reversed(trials)}.values()
+    within = [trial for trial in distinct if within_target(trial, target_ms)]
+    if not within:
+        fastest = min(trial.metrics["latency_ms"] for trial in distinct)
+        raise UserError(
+            f"None of {len(trials)} trials met {target_ms:.4f} ms, the fastest takes {fastest:.4f} ms; "
+            "search longer (--trials) or for a higher --target-ms."
+        )
+    return sorted(within, key=lambda t: (-t.metrics["accuracy"], t.metrics["latency_ms"], t.number))[:count]
+
+
+def choose_winner(finalists: Sequence[Measured], *, target_ms: float) -> Measured:
+    """Returns the most accurate finalist that was measured within the target, else the fastest."""
+    within = [finalist for finalist in finalists if finalist.latency_ms <= target_ms]
+    if not within:
+        return min(finalists, key=lambda finalist: finalist.latency_ms)
+    return max(within, key=lambda finalist: (finalist.trained.accuracy, -finalist.latency_ms))
+
+
+def measure_finalists(
+    settings: SearchSettings, space: Space, data: Data, table: LatencyModel, trained: Sequence[Trained]
+) -> list[Measured]:
+    """Folds finalists and measures them and their dense twins in turn, whole networks on one core."""
+    networks = [folded(space, one, data.classes) for one in trained]
+    models = [to_bytes(network) for network in networks]
+    # How long a dense network takes does not depend on what it has learned.
+    twins = [
+        to_bytes(random_network([layer.dense() for layer in network.layers], seed=settings.seed))
+        for network in networks
+    ]
+    ms = interleaved([*models, *twins], settings.measure)
+    return [
+        Measured(
+            trained=one,
+            network=network,
+            model=model,
+            latency_ms_predicted=table.predict(network.layers),
+            latency_ms=float(ms[i]),
+            dense_latency_ms=float(ms[i + len(models)]),
+        )
+        for i, (one, network, model) in enumerate(zip(trained, networks, models, strict=True))
+    ]
+
+
+def within_target(trial: Trial, target_ms: float) -> bool:
+    return "accuracy" in trial.metrics and trial.metrics["latency_ms"] <= target_ms
+
+
+def folded(space: Space, trained: Trained, classes: tuple[str, ...]) -> Network:
+    fixed = trained.candidate.space(space)
+    return fold(fixed, variables_of(fixed, trained), classes=classes)
+
+
+def variables_of(fixed: Space, trained: Trained) -> Variables:
+    return checkpoint.from_arrays(
+        supernet(fixed).init(np.random.default_rng(0)), trained.arrays, source="the trained candidate"
+    )
