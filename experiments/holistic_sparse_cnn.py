@@ -5,6 +5,7 @@ sparsenas train --series holistic_sparse_cnn --dataset cifar-10-binary.tar.gz
 Small, for one processor core: the space tiny, 10,000 training images, 2,100 steps of each network.
 --full is MobileNet v2 on all images, 100 epochs each, for a GPU.
 The table lands in runs/holistic_sparse_cnn/results.md; the one obtained is in README.md beside this file.
+Expect guided 69.0% against uniform 68.5% in 0.04 ms, and 66.0% against 64.7% in 0.03 ms (AMD EPYC, one core).
 """
 
 from sparsenas.single.series import Job, Series

@@ -10,7 +10,7 @@ from sparsenas.builder import Builder
 from sparsenas.errors import UserError
 from sparsenas.sparsity.patterns import DENSE, Block, Sparse
 from sparsenas.supernet import refresh_ranks, supernet
-from sparsenas.train import Keeper, SupernetSettings, supernet_evaluator, train_supernet
+from sparsenas.train import SupernetSettings, supernet_evaluator, supernet_keeper, train_supernet
 from tests.columns import split
 
 SETTINGS = SupernetSettings(steps=60, batch=16, shift=0, rank_every=10)
@@ -54,7 +54,7 @@ def test_every_way_of_training_learns(changes):
 
 def test_training_goes_on_to_the_same_end(tmp_path):
     whole = train_supernet(NET, SPACE, TRAIN, SETTINGS, seed=0)
-    stopped = Keeper(folder=tmp_path, about={"space": SPACE.fingerprint()}, every=20)
+    stopped = supernet_keeper(tmp_path, SPACE, TRAIN, SETTINGS, seed=0)
 
     def stop(done, total, metrics):
         if done == 30:
@@ -64,6 +64,9 @@ def test_training_goes_on_to_the_same_end(tmp_path):
         train_supernet(NET, SPACE, TRAIN, SETTINGS, seed=0, keeper=stopped, report=stop)
     resumed = train_supernet(NET, SPACE, TRAIN, SETTINGS, seed=0, keeper=stopped)
     jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+    other = dataclasses.replace(SETTINGS, learning_rate=1e-3)
+    with pytest.raises(UserError, match=r"another training: its learning_rate is 0.02, this one's is 0.001"):
+        supernet_keeper(tmp_path, SPACE, TRAIN, other, seed=0).load({})
 
 
 @pytest.mark.parametrize(
