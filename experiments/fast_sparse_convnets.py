@@ -8,6 +8,7 @@ The table lands in runs/fast_sparse_convnets/results.md. No figures of it have b
 """
 
 from sparsenas.search_spaces.mobilenet_v2 import STAGES, reference
+
 from sparsenas.single.series import Job, Series
 from sparsenas.single.settings import TrainSettings
 from sparsenas.train import NetworkSettings

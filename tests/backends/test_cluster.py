@@ -10,6 +10,9 @@ from sparsenas.errors import UserError
 from sparsenas.latency import campaign
 from tests.backends.conftest import DESIGN, LAYERS
 
+# Ray forks to start a program at once, which threads of JAX survive.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+
 
 @pytest.fixture(scope="module")
 def two_nodes():

@@ -93,10 +93,11 @@ def test_settings_that_mean_nothing_are_refused(home, capsys):
 
 def test_existing_run_is_left_alone(home, capsys):
     (home / "mine").mkdir()
+    (home / "mine" / "config.json").write_text("kept")
     said = fails(capsys, "search", "--out", "mine")
     assert "'mine' exists" in said
     assert "--resume mine" in said
-    assert list((home / "mine").iterdir()) == []
+    assert [(path.name, path.read_text()) for path in (home / "mine").iterdir()] == [("config.json", "kept")]
 
 
 def test_resume_wants_a_run(home, capsys):

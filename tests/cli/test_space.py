@@ -115,7 +115,7 @@ def test_names_of_a_users_file_are_text_and_no_markup(home, capsys):
     [
         (
             ["huge"],
-            "No space named 'huge'. There are: alexnet, efficientnet, efficientnet_lite, mobilenet_v1",
+            "No space named 'huge'. There are: alexnet, efficientnet, efficientnet_lite, grid, mobilenet_v1",
         ),
         (["none.py"], "No file 'none.py' to read the space from."),
         (["tiny", "--side", "0"], "`side` of the image must be at least 1, found 0"),

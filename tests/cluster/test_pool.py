@@ -20,6 +20,9 @@ from sparsenas.cluster.work import Worked
 from sparsenas.errors import UserError
 from sparsenas.trials import TrialLog, candidate_id, read_rows
 
+# Ray forks to start a program at once, which threads of JAX survive.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+
 # Workers do not have the tests.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
