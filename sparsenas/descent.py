@@ -1,7 +1,9 @@
 """A differentiable search as a stage of a run: from logits to trials.
 
 One training yields beliefs, and these the most probable networks that land at the target; they are the
-trials, and all become finalists. What was believed over time stays in the run's folder, in beliefs.json.
+trials. The supernet's weights score them, as beliefs are of mixtures and these are not: of searches on a
+table of all networks, those that trust probabilities alone miss more. What was believed over time stays in
+the run's folder, in beliefs.json.
 """
 
 import dataclasses
@@ -23,6 +25,9 @@ from sparsenas.trials import Trial, TrialLog
 BELIEFS = "beliefs.json"
 _CHECKPOINT_EVERY = 100
 
+LANDED = 16
+"""Most probable networks of a search that are scored."""
+
 
 def descend(
     space: Space,
@@ -35,11 +40,10 @@ def descend(
     settings: ArchitectureSettings,
     *,
     target_ms: float,
-    count: int,
     seed: int,
     update: Update,
 ) -> list[Trial]:
-    """Returns the trials: the `count` most probable networks that land at the target, or fewer.
+    """Returns the trials: the most probable networks that land at the target.
 
     Args:
         name: of the strategy.
@@ -76,7 +80,7 @@ def descend(
     )
     write_beliefs(searched.beliefs, folder / BELIEFS)
     if not known:
-        archs = land(space, searched.beliefs.last, latency, target_ms=target_ms, count=count)
+        archs = land(space, searched.beliefs.last, latency, target_ms=target_ms, count=LANDED)
         log.propose([space.text(arch) for arch in archs])
         known = list(log)
     archs = [space.parse(trial.arch) for trial in known]

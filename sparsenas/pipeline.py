@@ -180,7 +180,6 @@ def _descend(
         folder,
         settings.architecture,
         target_ms=target_ms * (1 - settings.margin),
-        count=settings.finalists,
         seed=settings.seed,
         update=update,
     )

@@ -1,8 +1,9 @@
 """How close differentiable searches come to the best network of a space where all networks are known.
 
 A search trains the supernet of the space on the images that the table's networks learned from, under a
-latency target by the table. Its most probable networks within the target are looked up: as finalists in a
-search, which are trained from scratch, and the best of them wins.
+latency target by the table. Its most probable networks within the target are scored with the supernet's
+weights, and the best of them looked up: as finalists in a search, which are trained from scratch, and the
+best of these wins.
 """
 
 import statistics
@@ -15,6 +16,7 @@ import numpy as np
 from sparsenas import __version__, native
 from sparsenas.bench.grid import GridSettings, check_space, hard_digits
 from sparsenas.bench.tabular import Table
+from sparsenas.descent import LANDED
 from sparsenas.errors import UserError
 from sparsenas.latency.tabulate import Tabulated
 from sparsenas.space import Arch, Space
@@ -22,7 +24,7 @@ from sparsenas.strategies.beliefs import collapses
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.differentiable.landing import land
 from sparsenas.supernet import supernet
-from sparsenas.train import ArchitectureSettings, train_architecture
+from sparsenas.train import ArchitectureSettings, supernet_evaluator, train_architecture
 
 Report = Callable[[int, int, str], None]
 """`(done, in all, what)`."""
@@ -40,7 +42,7 @@ class Found:
         latency_ms: of it, by the table.
         accuracy, best_accuracy: of it and of the best network within the target, both by the table.
         regret: the difference, in points.
-        first_regret: of the most probable network alone.
+        first_regret: of the first finalist alone.
         collapsed: what its beliefs collapsed to, if to anything.
     """
 
@@ -98,7 +100,18 @@ def bench_differentiable(
             target_ms=target_ms,
             seed=seed,
         )
-        archs = land(space, searched.beliefs.last, latencies(table), target_ms=target_ms, count=finalists)
+        landed = land(space, searched.beliefs.last, latencies(table), target_ms=target_ms, count=LANDED)
+        score = supernet_evaluator(
+            supernet(space),
+            space,
+            searched.variables,
+            calibration=training,
+            validation=training,
+            chunk=LANDED,
+        )
+        # Equal ones stay in the order of their probability.
+        order = np.argsort(-score(landed), kind="stable")[:finalists]
+        archs = [landed[i] for i in order]
         collapsed = "; ".join(map(str, collapses(space, searched.beliefs)))
         found.append(judged(table, name, target_ms, seed, archs, collapsed))
     report(len(searches), len(searches), "")
@@ -137,7 +150,7 @@ def targets_of(table: Table, count: int) -> list[float]:
 def judged(
     table: Table, strategy: str, target_ms: float, seed: int, archs: Sequence[Arch], collapsed: str = ""
 ) -> Found:
-    """Returns what the table says of a search's finalists, the most probable first."""
+    """Returns what the table says of a search's finalists, the most promising first."""
     rows = table.rows(archs)
     best = float(table.mean_accuracy[table.costs["latency_ms"] <= target_ms].max())
     row = int(max(rows, key=lambda row: table.mean_accuracy[row]))
