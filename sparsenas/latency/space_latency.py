@@ -60,8 +60,8 @@ class SpaceLatency:
     def least(self, choices: int) -> tuple[Arch, float]:
         """Returns the fastest architecture of a space with that many choices, and its milliseconds.
 
-        Exact but for crowding: of a few architectures, each the fastest of all by the slopes of the prediction
-        where it lies, the fastest.
+        Exact but for crowding: the fastest of a few architectures, each the fastest of all by the slopes of
+        the prediction where it lies.
         """
         return self._extreme(choices, 1)
 
