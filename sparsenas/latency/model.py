@@ -235,8 +235,10 @@ class LatencyModel:
         """What whole networks take beyond their layers, from those that may be learned from."""
         if self.carried:
             return self.carried
-        networks = [n for n in self.table.networks if n.role == "fit" and n.threads == self.threads]
         prior = network.identity(self._core)
+        if self.table.kind == "modelled":  # A computed network has no caches: it is the sum of its layers.
+            return prior
+        networks = [n for n in self.table.networks if n.role == "fit" and n.threads == self.threads]
         return self._fitted(networks, prior) if networks else prior
 
     def _fitted(self, networks: Sequence[NetworkMeasurement], prior: Correction) -> Correction:
