@@ -34,7 +34,7 @@ class Options:
     fresh: Path | None = None
     core: int | None = None
     busy: bool = False
-    rounds: int = 14
+    rounds: int = 24
 
 
 def main(args: list[str]) -> None:
