@@ -21,6 +21,7 @@ import optax
 from jax import lax
 
 from sparsenas import __version__, files, native
+from sparsenas.bench.claim import claim
 from sparsenas.bench.tabular import Table
 from sparsenas.data import Split, load
 from sparsenas.errors import UserError
@@ -107,7 +108,8 @@ def train_grid(
     Raises:
         UserError: where the folder holds networks that were trained otherwise.
     """
-    _claim(folder, space, settings)
+    # More seeds may be asked for later; what there is stays true.
+    claim(folder, dataclasses.asdict(settings) | {"space": space.fingerprint(), "seeds": None})
     archs = all_networks(space)
     training, test = hard_digits(settings, space.image[0])
     trainer = _trainer(space, training, test, settings)
@@ -180,21 +182,6 @@ def check_space(space: Space, table: Table) -> None:
         raise UserError(
             f"The table {table.name!r} is of another space than {space.name!r}, or of another version of it; "
             "make it again: sparsenas bench grid."
-        )
-
-
-def _claim(folder: Path, space: Space, settings: GridSettings) -> None:
-    """Notes what a folder's networks are trained with; raises `UserError` where it is something else."""
-    # More seeds may be asked for later; what there is stays true.
-    asked = dataclasses.asdict(settings) | {"space": space.fingerprint(), "seeds": None}
-    text = json.dumps(asked, indent=1) + "\n"
-    path = folder / "settings.json"
-    if not path.exists():
-        files.write(path, text)
-    elif path.read_text(encoding="utf-8") != text:
-        raise UserError(
-            f"The folder {str(folder)!r} holds networks that were trained otherwise ({path.name}); name "
-            "another with --folder."
         )
 
 

@@ -18,6 +18,7 @@ from jax import lax
 from scipy.stats import kendalltau
 
 from sparsenas import __version__, checkpoint, files, native, train
+from sparsenas.bench.claim import claim
 from sparsenas.data import Data, Split, load
 from sparsenas.errors import UserError
 from sparsenas.nn.pure import PureModule, Variables
@@ -271,7 +272,8 @@ def rank_correlation(
     space = space.with_classes(len(data.classes))
     name = Path(dataset).name
     folder = folder / name
-    _claim(folder, space, settings)
+    # More architectures may be asked for later; what there is stays true.
+    claim(folder, dataclasses.asdict(settings) | {"space": space.fingerprint(), "architectures": None})
     rng = np.random.default_rng(settings.seed)
     archs = _distinct(space, settings.architectures, rng)
     total = len(archs) * len(SEEDS) + 1
@@ -307,21 +309,6 @@ def _compared(data: Data) -> Split:
 def _tau(found: Sequence[float], expected: Sequence[float]) -> float | None:
     tau = float(kendalltau(found, expected).statistic)
     return None if math.isnan(tau) else tau
-
-
-def _claim(folder: Path, space: Space, settings: TauSettings) -> None:
-    """Notes what a folder's networks are trained with; raises `UserError` where it is something else."""
-    # More architectures may be asked for later; what there is stays true.
-    asked = dataclasses.asdict(settings) | {"space": space.fingerprint(), "architectures": None}
-    text = json.dumps(asked, indent=1) + "\n"
-    path = folder / "settings.json"
-    if not path.exists():
-        files.write(path, text)
-    elif path.read_text(encoding="utf-8") != text:
-        raise UserError(
-            f"The folder {str(folder)!r} holds networks that were trained otherwise ({path.name}); name "
-            "another with --folder."
-        )
 
 
 def _distinct(space: Space, count: int, rng: np.random.Generator) -> list[Arch]:

@@ -263,7 +263,7 @@ class _Campaign:
 
     def _how(self) -> dict:
         first = self._design.threads[0]
-        batches = [batch for batch in self._batches if self._threads(batch) == first]
+        batches = [batch for batch in self._batches if batch.rounds and self._threads(batch) == first]
         references = np.concatenate([one.us[0].ravel() for one in map(_References, batches)])
         usual = float(np.median(references))
         part = max(1, references.size // 10)

@@ -17,8 +17,6 @@ from sparsenas.latency import regression
 from sparsenas.latency.features import Core, Shape, weights_of
 from sparsenas.space import Layer
 
-SUMS = ("us", "weight_bytes", "activation_bytes")
-
 # Steps of the grid in an octave.
 _STEPS = 2
 # How far an octave of each sum is, and of weights read in a microsecond: by the errors of networks left out
@@ -92,7 +90,7 @@ def fit(sums: np.ndarray, us: np.ndarray, doubt: np.ndarray, core: Core) -> Crow
     """Fits N networks.
 
     Args:
-        sums: [N, 3], as `SUMS` names them.
+        sums: [N, 3], microseconds, bytes of weights, bytes of activations.
         us: [N], what the networks take.
         doubt: [N], relative spread of each.
     """

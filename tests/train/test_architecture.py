@@ -20,6 +20,8 @@ from sparsenas.train import ArchitectureSettings, Keeper, supernet_evaluator, tr
 from sparsenas.train.architecture import halves
 from tests.columns import split
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 SETTINGS = ArchitectureSettings(steps=60, batch=16, shift=0, rank_every=10, learning_rate=0.1)
 
 
@@ -61,22 +63,6 @@ def search(name="darts", *, settings=SETTINGS, share=0.5, **how):
         seed=0,
         **how,
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Searches the same space again and again, and compiles it once."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)

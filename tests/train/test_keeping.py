@@ -14,6 +14,8 @@ from sparsenas.errors import UserError
 from sparsenas.sparsity.patterns import Sparse
 from sparsenas.train import Keeper, NetworkSettings, train_network
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def space(width=8):
     net = Builder("kept", image=(8, 8, 3), classes=3)
@@ -53,22 +55,6 @@ def same(a, b):
 
 def keeper(folder, every=40, **about):
     return Keeper(folder=folder, about=about, every=every)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Trains the same network again and again, and compiles it once."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="module")
