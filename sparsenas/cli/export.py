@@ -31,7 +31,7 @@ class Options:
         out: the file or folder to write; a name that ends in .snas.gz is compressed.
         force: replace what is there.
         dense: the dense twin of a search's winner instead.
-        float16: (snas, tflite) weights of half precision.
+        float16: (snas, tflite, web, c) weights of half precision.
         sparse_initializer: (onnx) weights of mostly zeros as sparse tensors.
         device: (snas) pack the weights for a device, on which every layer is timed: local,
             ssh://[USER@]HOST[:PORT] or adb://SERIAL.
