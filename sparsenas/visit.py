@@ -106,7 +106,9 @@ class Site:
         self._server.server_close()
         self._thread.join()
 
-    def said(self, browser: Chromium, *, within_seconds: float, report: Update = lambda done, total, note: None) -> bytes:
+    def said(
+        self, browser: Chromium, *, within_seconds: float, report: Update = lambda done, total, note: None
+    ) -> bytes:
         """Returns what the page says next, progress aside.
 
         Args:

@@ -171,7 +171,7 @@ def _append(data: bytearray, blob: bytes) -> tuple[int, int]:
 def _blobs(
     layer: Layer, weights: LayerWeights | None, *, float16: bool
 ) -> tuple[int, int, tuple[bytes, ...]]:
-    """Returns the number of stored weights, how they are packed, and the blobs weight, bias, counts, columns."""
+    """Returns the number of stored weights, their packing, and the blobs weight, bias, counts and columns."""
     if weights is None:
         return 0, 0, (b"", b"", b"", b"")
     packing, stored_as = (HALF_WEIGHTS, "<f2") if float16 else (0, "<f4")
