@@ -17,10 +17,10 @@ EXPERIMENT = SearchSettings(
     # A third of what the largest network takes without zeros on a core with AVX-512.
     target_ms=0.03,
     strategy="predictor",
-    trials=160,
+    trials=128,
     batch=16,
-    finalists=2,
+    finalists=3,
     baselines=(1.0,),
-    supernet=SupernetSettings(steps=1_500, flip=True),
-    network=NetworkSettings(steps=2_000, learning_rate=1e-2, flip=True),
+    supernet=SupernetSettings(steps=1_200, flip=True),
+    network=NetworkSettings(steps=1_500, learning_rate=1e-2, flip=True),
 )
