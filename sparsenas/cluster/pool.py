@@ -39,7 +39,7 @@ _LEAST_DEADLINE = 120.0
 _FIRST_DEADLINE = 3600.0
 _TIMES_THE_LONGEST = 10
 # Until an attempt says where it runs: a worker has to start.
-_LEAST_TO_BEGIN = 30.0
+_LEAST_TO_BEGIN = 60.0
 _MOST_TO_BEGIN = 120.0
 
 

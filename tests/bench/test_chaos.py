@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from sparsenas.bench.chaos import ChaosSettings, _duplicated, _Event, _lost
+from sparsenas.bench.chaos_monkey import ChaosSettings
+from sparsenas.bench.chaos_trace import Event, duplicated, lost, resume_seconds
 from sparsenas.errors import UserError
 from sparsenas.trials import Row, Trial
 
@@ -16,7 +17,8 @@ def test_disturbed_search_finds_the_same(tmp_path):
     command = [
         sys.executable, "-m", "sparsenas", "bench", "chaos", "--candidates", "14", "--steps", "80",
         "--kills", "2", "--driver-kills", "1", "--node-kills", "1", "--frozen", "0", "--no-exits",
-        "--no-full-disk", "--no-scaling", "--json", str(tmp_path / "chaos.json"),
+        "--cut", "0", "--no-full-disk", "--no-scaling", "--folder", str(tmp_path / "chaos"),
+         "--json", str(tmp_path / "chaos.json"),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -32,23 +34,23 @@ def test_disturbed_search_finds_the_same(tmp_path):
 
 
 def events(*told):
-    return [_Event(label, what, 1, float(i)) for i, (label, what) in enumerate(told)]
+    return [Event(label, what, 1, float(i)) for i, (label, what) in enumerate(told)]
 
 
 def test_training_again_after_a_commit_is_a_duplicate():
-    assert _duplicated(events(("trained", "a"), ("trained", "a"), ("linked", "a"))) == 0
-    assert _duplicated(events(("trained", "a"), ("linked", "a"), ("trained", "a"), ("trained", "b"))) == 1
+    assert duplicated(events(("trained", "a"), ("trained", "a"), ("linked", "a"))) == 0
+    assert duplicated(events(("trained", "a"), ("linked", "a"), ("trained", "a"), ("trained", "b"))) == 1
 
 
-def test_what_was_asked_or_committed_and_is_not_known_is_lost():
+def test_what_was_asked_or_committed_and_is_not_known_islost():
     def row(number, candidate, metrics):
         trial = Trial(number, "0", metrics)
         return Row(trial=trial, candidate=candidate, node="", seconds=None, attempts=1)
 
     rows = [row(0, "a", {"accuracy": 1.0}), row(1, "b", None)]
-    assert _lost(rows[:1], events(("linked", "a-0"))) == 0
-    assert _lost(rows, []) == 1
-    assert _lost(rows, events(("linked", "c-0"), ("trained", "d-0"))) == 2
+    assert lost(rows[:1], events(("linked", "a-0"))) == 0
+    assert lost(rows, []) == 1
+    assert lost(rows, events(("linked", "c-0"), ("trained", "d-0"))) == 2
 
 
 @pytest.mark.parametrize("bad", [{"candidates": 3}, {"kills": -1}])
