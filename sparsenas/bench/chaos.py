@@ -21,7 +21,7 @@ from sparsenas.bench.chaos_nodes import Nodes, nodes
 from sparsenas.bench.chaos_trace import duplicated, lost, read_trace, resume_seconds
 from sparsenas.errors import UserError
 from sparsenas.progress import Update
-from sparsenas.trials import Row, read_rows
+from sparsenas.trial_list import Row, read_rows
 
 # Of one measurement of throughput these many candidates at the start do not count: workers start with them.
 _WARM_UP = 6

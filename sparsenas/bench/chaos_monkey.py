@@ -21,7 +21,7 @@ from sparsenas.bench.chaos_trace import read_trace
 from sparsenas.cluster.points import AT_THE_CONTROLLER, ON_A_WORKER
 from sparsenas.errors import UserError
 from sparsenas.progress import Update
-from sparsenas.trials import read_rows
+from sparsenas.trial_list import count_states
 
 # Longer than the deadline, and shorter than what Ray takes for dead.
 SECONDS_AWAY = 45
@@ -279,7 +279,8 @@ class Monkey:
 
     def _finished(self) -> int:
         with contextlib.suppress(UserError):
-            return sum(row.trial.state != "open" for row in read_rows(self.folder / "trials.sqlite"))
+            states = count_states(self.folder / "trials.sqlite")
+            return states["done"] + states["failed"]
         return 0
 
     def _say_what_is_missing(self) -> None:

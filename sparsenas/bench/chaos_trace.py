@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparsenas.trials import Row
+from sparsenas.trial_list import Row
 
 
 @dataclass(frozen=True)

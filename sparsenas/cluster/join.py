@@ -29,6 +29,7 @@ _SECONDS_TO_ANSWER = 8
 _ASK = """
 import sys
 from ray._raylet import GcsClient
+print("asks", flush=True)
 try:
     GcsClient(address=sys.argv[1]).internal_kv_keys(b"", None, 5)
 except Exception as error:
@@ -228,6 +229,8 @@ def _check_cluster(address: str, settings: ClusterSettings) -> None:
 
 
 def _answer(process: subprocess.Popen) -> str:
+    # How long it takes to import Ray says nothing about the cluster.
+    process.stdout.readline()
     try:
         out, _ = process.communicate(timeout=_SECONDS_TO_ANSWER)
         return out.strip()

@@ -1,15 +1,18 @@
 """A short disturbance of a real cluster; the whole one is `sparsenas bench chaos`."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 
 import pytest
 
+from sparsenas.bench.chaos import _before
 from sparsenas.bench.chaos_monkey import ChaosSettings
 from sparsenas.bench.chaos_trace import Event, duplicated, lost, resume_seconds
 from sparsenas.errors import UserError
-from sparsenas.trials import Row, Trial
+from sparsenas.trial_list import Row
+from sparsenas.trials import Trial
 
 
 def test_disturbed_search_finds_the_same(tmp_path):
@@ -25,8 +28,8 @@ def test_disturbed_search_finds_the_same(tmp_path):
     found = json.loads((tmp_path / "chaos.json").read_text())
     assert list(found) == [
         "machine", "version", "candidates", "worker_kills", "driver_kills", "node_kills", "frozen_nodes",
-        "commit_points", "lost", "duplicated", "identical_population", "resume_seconds", "overhead_ms",
-        "scaling_2_workers",
+        "cut_nodes", "full_disks", "commit_points", "lost", "duplicated", "identical_population", "starts",
+        "resume_seconds", "resume_seconds_median", "overhead_ms", "scaling_2_workers",
     ]  # fmt: skip
     assert (found["candidates"], found["lost"], found["duplicated"]) == (14, 0, 0)
     assert found["identical_population"]
@@ -40,6 +43,27 @@ def events(*told):
 def test_training_again_after_a_commit_is_a_duplicate():
     assert duplicated(events(("trained", "a"), ("trained", "a"), ("linked", "a"))) == 0
     assert duplicated(events(("trained", "a"), ("linked", "a"), ("trained", "a"), ("trained", "b"))) == 1
+
+
+def test_resume_is_the_time_to_the_first_attempt_less_joining():
+    def told(pid, at, **labels):
+        return [Event(label, "a", pid, at + after) for label, after in labels.items()]
+
+    trace = told(7, 10, joins=1, joined=3, attempted=4) + told(8, 20, joins=1, joined=5, attempted=7)
+    trace += told(9, 30, joins=1) + told(7, 40, joins=2, joined=3, attempted=3.5)
+    assert resume_seconds(trace, [(7, 10), (8, 20), (9, 30), (7, 40)]) == [3, 2.5]
+
+
+def test_stopped_benchmark_refuses_other_settings(tmp_path):
+    settings = ChaosSettings(kills=1)
+    state = {"settings": dataclasses.asdict(settings), "undisturbed": {}, "done": {"launches": [[1, 2.0]]}}
+    (tmp_path / "chaos.json").write_text(json.dumps(state))
+    assert _before(tmp_path, settings)[1].launches == [(1, 2.0)]
+    with pytest.raises(UserError, match="is of other settings"):
+        _before(tmp_path, ChaosSettings(kills=2))
+    (tmp_path / "chaos.json").write_text("[]")
+    with pytest.raises(UserError, match="Cannot read .*; give another --folder"):
+        _before(tmp_path, settings)
 
 
 def test_what_was_asked_or_committed_and_is_not_known_islost():

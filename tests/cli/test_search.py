@@ -31,6 +31,12 @@ def test_changed_experiment_is_refused_with_the_differences(run, capsys):
     assert "--seed" not in text
 
 
+def test_usual_value_that_is_given_is_another_one(run, capsys):
+    usual = SearchSettings()
+    text = said(capsys, "--resume", str(run), f"--trials={usual.trials}", "--candidate.steps", "50")
+    assert f"--trials is 7 there, {usual.trials} here. Leave" in text
+
+
 def test_same_options_may_be_given_again(run, capsys):
     text = said(capsys, "--resume", str(run), "--trials", "7", "--candidate.steps", "50")
     assert "No data set named 'gone'" in text

@@ -18,7 +18,8 @@ from sparsenas.cluster.settings import ClusterSettings, Resources
 from sparsenas.cluster.version import version
 from sparsenas.cluster.work import Worked
 from sparsenas.errors import UserError
-from sparsenas.trials import TrialLog, candidate_id, read_rows
+from sparsenas.trial_list import read_rows
+from sparsenas.trials import TrialLog, candidate_id
 
 # Ray forks to start a program at once, which threads of JAX survive.
 pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
