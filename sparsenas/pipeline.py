@@ -6,6 +6,7 @@ config.json, trials.sqlite, checkpoints/, candidates/, best/, summary.json, repo
 
 import contextlib
 import dataclasses
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from sparsenas.data import Data, load
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
 from sparsenas.finalists import (
+    check_device,
     choose_finalists,
     choose_winner,
     measure_finalists,
@@ -33,7 +35,7 @@ from sparsenas.progress import Progress, Silent, Update, Watch
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.summary import Summary, write_summary
-from sparsenas.run_folder import latency_of
+from sparsenas.run_folder import check_unchanged, latency_of
 from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.search_settings import (
@@ -97,6 +99,7 @@ def run(
         run=folder,
     )
     digest = context.digest()
+    check_unchanged(folder, _facts(settings, space, digest))
     with (
         contextlib.closing(TrialLog(folder / "trials.sqlite")) as log,
         candidates.crew(context, log=log, settings=cluster) as crew,
@@ -104,6 +107,10 @@ def run(
         if log.notice:
             with progress.stage("Repair the log of trials") as update:
                 update(1, 1, log.notice)
+        if settings.measure_on is not None:
+            with progress.stage(f"Device {settings.measure_on}") as update:
+                check_device(settings)
+                update(1, 1, "there to measure the finalists")
         if settings.strategy in DIFFERENTIABLE:
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
                 trials = _descend(settings, space, data, latency, target_ms, log, folder, update)
@@ -332,6 +339,15 @@ def _candidates(
         done[one.candidate] = one
         update(len(done), len(jobs), f"{one.accuracy:.1%} on validation")
     return done
+
+
+def _facts(settings: SearchSettings, space: Space, digest: str) -> dict[str, str]:
+    """Returns what the settings only name, as hashes."""
+    found = {f"space {settings.space!r}": space.fingerprint(), f"images of {settings.dataset!r}": digest}
+    if settings.strategy.endswith(".py"):
+        content = Path(settings.strategy).read_bytes()
+        found[f"strategy {settings.strategy!r}"] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 def _counts(data: Data) -> str:

@@ -58,6 +58,9 @@ class SearchSettings:
             trained: as many are worked on at once at most. What is found depends on it, and not on how many
             workers there are; twice as many as workers keep all of them busy.
         finalists: architectures that are trained from scratch.
+        measure_on: where they and their dense twins are measured, as whole networks: a device such as
+            `ray://NAME` that a node of the cluster lends, or ssh://HOST; this machine if left out. Beside a
+            --device table that was measured there.
         seed: of everything that is random.
     """
 
@@ -77,6 +80,7 @@ class SearchSettings:
     batch: int = 8
     ahead: int = 16
     finalists: int = 3
+    measure_on: str | None = None
     seed: int = 0
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
     architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)

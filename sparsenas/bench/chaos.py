@@ -10,13 +10,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sparsenas import __version__, files, native
-from sparsenas.bench.chaos_monkey import ChaosSettings, Done, Monkey, points_of, said, start
+from sparsenas.bench.chaos_monkey import LEAST_CANDIDATES, ChaosSettings, Done, Monkey, points_of, said, start
 from sparsenas.bench.chaos_nodes import Nodes, nodes
 from sparsenas.bench.chaos_trace import duplicated, lost, read_trace, resume_seconds
 from sparsenas.errors import UserError
@@ -24,7 +25,8 @@ from sparsenas.progress import Update
 from sparsenas.trial_list import Row, read_rows
 
 # Of one measurement of throughput these many candidates at the start do not count: workers start with them.
-_WARM_UP = 6
+_WARM_UP = LEAST_CANDIDATES // 2
+_COUNTED = ("worker_kills", "driver_kills", "node_kills", "frozen_nodes", "cut_nodes", "full_disks")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ class Undisturbed:
     seconds: float
     seconds_each: float
     overhead_ms: float
+
+
+@dataclass
+class Round:
+    """A disturbed search and its undisturbed twins, `one` and `two` by their number of workers."""
+
+    settings: ChaosSettings
+    undisturbed: dict[str, Undisturbed] = field(default_factory=dict)
+    done: Done = field(default_factory=Done)
 
 
 def bench_chaos(
@@ -60,58 +71,122 @@ def bench_chaos(
     if not Path("/proc/self/status").exists():
         raise UserError("The monkey finds its victims in /proc, which this system does not have; use Linux.")
     with _place(folder) as place:
-        undisturbed, done = _before(place, settings)
+        rounds = _before(place, settings)
 
         def save() -> None:
             state = {
                 "settings": dataclasses.asdict(settings),
-                "undisturbed": {name: dataclasses.asdict(one) for name, one in undisturbed.items()},
-                "done": dataclasses.asdict(done),
+                "rounds": list(map(dataclasses.asdict, rounds)),
             }
             files.write(place / "chaos.json", json.dumps(state, indent=1) + "\n")
 
+        actions = settings.actions()
         with _ended_by_a_signal(), nodes(place) as cluster:
-            for name, workers in (("one", 1), ("two", 2)):
-                if name in undisturbed or (workers == 1 and not settings.scaling):
-                    continue
-                undisturbed[name] = _undisturbed(place / name, cluster, settings, workers)
-                save()
-                seconds = undisturbed[name].seconds
-                note(f"undisturbed, {workers} at once: {settings.candidates} candidates in {seconds:.0f} s")
-            monkey = Monkey(place / "disturbed", cluster, settings, done, save=save, report=report, note=note)
-            monkey.run()
-            save()
-        return _figures(place, settings, undisturbed, done)
+            while (left := len(actions) - sum(one.done.acted for one in rounds)) or not rounds[
+                -1
+            ].done.is_over:
+                if not rounds or rounds[-1].done.is_over:
+                    rounds.append(_next_round(settings, rounds, left))
+                _play(
+                    place,
+                    cluster,
+                    rounds[-1],
+                    len(rounds),
+                    actions[-left:],
+                    save=save,
+                    report=report,
+                    note=note,
+                )
+        return _figures(place, rounds)
 
 
-def _figures(
-    place: Path, settings: ChaosSettings, undisturbed: dict[str, Undisturbed], done: Done
-) -> dict[str, Any]:
-    rows, trace = _rows(place / "disturbed"), read_trace(points_of(place / "disturbed"))
-    one, two = undisturbed.get("one"), undisturbed["two"]
-    population = list(map(_facts, rows))
-    resumed = resume_seconds(trace, done.launches)
+def _next_round(settings: ChaosSettings, before: list[Round], left: int) -> Round:
+    if not before:
+        return Round(settings=settings)
+    return Round(
+        settings=dataclasses.replace(
+            settings,
+            candidates=min(max(left, LEAST_CANDIDATES), settings.candidates),
+            seed=settings.seed + len(before),
+            scaling=False,
+        )
+    )
+
+
+def _play(
+    place: Path,
+    cluster: Nodes,
+    this: Round,
+    number: int,
+    actions: list[str],
+    *,
+    save: Callable[[], None],
+    report: Update,
+    note: Callable[[str], None],
+) -> None:
+    """Plays a round to its end."""
+    settings = this.settings
+    for name, workers in (("one", 1), ("two", 2)):
+        if name in this.undisturbed or (workers == 1 and not settings.scaling):
+            continue
+        this.undisturbed[name] = _undisturbed(place / f"{number}-{name}", cluster, settings, workers)
+        save()
+        seconds = this.undisturbed[name].seconds
+        note(f"undisturbed, {workers} at once: {settings.candidates} candidates in {seconds:.0f} s")
+    folder = place / f"{number}-disturbed"
+    Monkey(folder, cluster, settings, actions, this.done, save=save, report=report, note=note).run()
+
+
+def undisturbed_pair(
+    *, candidates: int, steps: int, note: Callable[[str], None]
+) -> tuple[Undisturbed, Undisturbed, bool]:
+    """Returns how a search goes with one worker and with two, and whether both find the same."""
+    settings = ChaosSettings(candidates=candidates, steps=steps)
+    found: list[Undisturbed] = []
+    with _place(None) as place, _ended_by_a_signal(), nodes(place) as cluster:
+        for workers in (1, 2):
+            found.append(_undisturbed(place / str(workers), cluster, settings, workers))
+            note(f"{workers} at once: {candidates} candidates in {found[-1].seconds:.0f} s")
+        one, two = ([_facts(row) for row in _rows(place / name)] for name in ("1", "2"))
+    return found[0], found[1], one == two
+
+
+def _figures(place: Path, rounds: list[Round]) -> dict[str, Any]:
+    identical, resumed = True, []
+    counts: Counter[str] = Counter()
+    points: set[str] = set()
+    for number, one in enumerate(rounds, 1):
+        folder = place / f"{number}-disturbed"
+        rows, trace = _rows(folder), read_trace(points_of(folder))
+        population = list(map(_facts, rows))
+        identical &= all(
+            population == list(map(_facts, _rows(place / f"{number}-{name}"))) for name in one.undisturbed
+        )
+        resumed += resume_seconds(trace, one.done.launches)
+        points |= set(one.done.points)
+        counts.update({name: getattr(one.done, name) for name in _COUNTED})
+        counts.update(
+            candidates=len(rows),
+            lost=lost(rows, trace),
+            duplicated=duplicated(trace),
+            starts=len(one.done.launches),
+        )
+    alone, pair = rounds[0].undisturbed.get("one"), rounds[0].undisturbed["two"]
     return {
         "machine": native.cpu(),
         "version": __version__,
-        "candidates": len(rows),
-        "worker_kills": done.worker_kills,
-        "driver_kills": done.driver_kills,
-        "node_kills": done.node_kills,
-        "frozen_nodes": done.frozen_nodes,
-        "cut_nodes": done.cut_nodes,
-        "full_disks": done.full_disks,
-        "commit_points": len(set(done.points)),
-        "lost": lost(rows, trace),
-        "duplicated": duplicated(trace),
-        "identical_population": all(
-            population == list(map(_facts, _rows(place / name))) for name in undisturbed
-        ),
-        "starts": len(done.launches),
+        "candidates": counts["candidates"],
+        **{name: counts[name] for name in _COUNTED},
+        "commit_points": len(points),
+        "lost": counts["lost"],
+        "duplicated": counts["duplicated"],
+        "identical_population": identical,
+        "searches": len(rounds),
+        "starts": counts["starts"],
         "resume_seconds": max(resumed, default=None),
         "resume_seconds_median": statistics.median(resumed) if resumed else None,
-        "overhead_ms": None if one is None else one.overhead_ms,
-        "scaling_2_workers": None if one is None else one.seconds_each / two.seconds_each,
+        "overhead_ms": None if alone is None else alone.overhead_ms,
+        "scaling_2_workers": None if alone is None else alone.seconds_each / pair.seconds_each,
     }
 
 
@@ -151,21 +226,27 @@ def _place(folder: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _before(place: Path, settings: ChaosSettings) -> tuple[dict[str, Undisturbed], Done]:
+def _before(place: Path, settings: ChaosSettings) -> list[Round]:
     """Returns what an earlier start with this folder has found and done."""
     path = place / "chaos.json"
     if not path.exists():
-        return {}, Done()
+        return []
     try:
         state = json.loads(path.read_text())
-        undisturbed = {name: Undisturbed(**one) for name, one in state["undisturbed"].items()}
-        done = Done(**state["done"])
-        done.launches = [(pid, at) for pid, at in done.launches]
+        rounds = [
+            Round(
+                settings=ChaosSettings(**one["settings"]),
+                undisturbed={name: Undisturbed(**twin) for name, twin in one["undisturbed"].items()},
+                done=Done(**one["done"]),
+            )
+            for one in state["rounds"]
+        ]
+        same = state["settings"] == dataclasses.asdict(settings)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"Cannot read {path}: {error}; give another --folder.") from None
-    if state["settings"] != dataclasses.asdict(settings):
+    if not same:
         raise UserError(f"{path} is of other settings; give the same ones, or another --folder.")
-    return undisturbed, done
+    return rounds
 
 
 @contextlib.contextmanager

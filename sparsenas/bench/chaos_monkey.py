@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +23,16 @@ from sparsenas.errors import UserError
 from sparsenas.progress import Update
 from sparsenas.trial_list import count_states
 
+# Of them, the first half does not count where time is measured.
+LEAST_CANDIDATES = 12
 # Longer than the deadline, and shorter than what Ray takes for dead.
 SECONDS_AWAY = 45
 DEADLINE = 30
 _DISK_BYTES = 32 * 2**20
 _SECONDS_WITHOUT_PROGRESS = 900
 _SECONDS_TO_EXIT = 180
+# Looking for processes costs time that the search could use.
+_SECONDS_OF_A_LOOK = 0.2
 # The search's own word: a full disk, or a predecessor that is still ending.
 _REFUSED = 2
 _KILLED = (9, -signal.SIGKILL)
@@ -39,7 +43,8 @@ class ChaosSettings:
     """How a search is disturbed.
 
     Attributes:
-        candidates: proposals of the search, of one seed.
+        candidates: proposals of the search, of one seed. Where that ends before all else is done, another
+            one of the next seed goes on.
         kills: of workers.
         driver_kills, node_kills, frozen, cut: of drivers and nodes; nodes that freeze, or are cut off the
             network, for a while.
@@ -63,9 +68,8 @@ class ChaosSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        # Of which the first ones do not count where time is measured.
-        if self.candidates < 12:
-            raise UserError(f"`candidates` must be at least 12, found {self.candidates}.")
+        if self.candidates < LEAST_CANDIDATES:
+            raise UserError(f"`candidates` must be at least {LEAST_CANDIDATES}, found {self.candidates}.")
         if self.steps < 8:
             raise UserError(f"`steps` must be at least 8, found {self.steps}.")
         for name in ("kills", "driver_kills", "node_kills", "frozen", "cut"):
@@ -89,13 +93,15 @@ class Done:
     """What the monkey has done.
 
     Attributes:
-        acted: of `ChaosSettings.actions()`, how many were tried.
+        acted: how many actions were tried.
+        is_over: whether the search has ended.
         worker_kills, driver_kills, node_kills, frozen_nodes, cut_nodes, full_disks: how many came about.
         points: labels at which a process has exited.
         launches: process and time of each start of the search.
     """
 
     acted: int = 0
+    is_over: bool = False
     worker_kills: int = 0
     driver_kills: int = 0
     node_kills: int = 0
@@ -111,7 +117,8 @@ class Monkey:
 
     Args:
         folder: of the run; what an earlier monkey left there goes on.
-        done: what that one has done; it is counted on.
+        actions: what to do; the search may end before all is done.
+        done: what that earlier one has done; it is counted on.
         save: is called whenever something was done.
     """
 
@@ -120,6 +127,7 @@ class Monkey:
         folder: Path,
         nodes: Nodes,
         settings: ChaosSettings,
+        actions: Sequence[str],
         done: Done,
         *,
         save: Callable[[], None],
@@ -127,7 +135,7 @@ class Monkey:
         note: Callable[[str], None],
     ) -> None:
         self.folder, self.points, self.done = folder, points_of(folder), done
-        self._nodes, self._settings, self._save = nodes, settings, save
+        self._nodes, self._settings, self._actions, self._save = nodes, settings, actions, save
         self._report, self._note = report, note
         self._rng = random.Random(f"{settings.seed} {done.acted}")
         self._away: list[tuple[float, Callable[[], None]]] = []
@@ -137,7 +145,7 @@ class Monkey:
 
     def run(self) -> None:
         """Starts the search again and again until it ends by itself."""
-        actions = self._settings.actions()
+        actions = self._actions
         finished, moved = 0, time.monotonic()
         self._results.mkdir(parents=True, exist_ok=True)
         self._mount()
@@ -160,7 +168,9 @@ class Monkey:
                     moved = time.monotonic()
                 note = f"{self._settings.candidates - finished} candidates to go"
                 self._report(self.done.acted, len(actions), note)
-                time.sleep(0.1)
+                time.sleep(_SECONDS_OF_A_LOOK)
+            self.done.is_over = True
+            self._save()
         finally:
             self._bring_back(now=True)
             self._kill_driver()
@@ -174,7 +184,8 @@ class Monkey:
                 self._await_work()
                 self.done.driver_kills += self._kill_driver()
             case "node":
-                self._nodes.kill(self._rng.choice(self._nodes.workers))
+                with self._held():
+                    self._nodes.kill(self._rng.choice(self._nodes.workers))
                 self.done.node_kills += 1
             case "freeze":
                 self._await_work()
@@ -203,7 +214,9 @@ class Monkey:
     def _has_ended(self) -> bool:
         """Looks after search and nodes: what has ended is started again, unless it was the end."""
         self._bring_back(now=False)
-        self._nodes.tend()
+        if self._nodes.gone():
+            with self._held():
+                self._nodes.tend()
         code = self._process.poll()
         if code == 0:
             return True
@@ -212,6 +225,15 @@ class Monkey:
                 raise RuntimeError(f"The search failed with code {code}:\n{said(self.folder)}")
             self._launch()
         return False
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Stops the driver while a node is started, that its search does not end before the monkey."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _until_later(self, back: Callable[[], None]) -> None:
         self._away.append((time.monotonic() + SECONDS_AWAY, back))
@@ -241,7 +263,7 @@ class Monkey:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._rng.choice(busy), signal.SIGKILL)
                     return True
-            time.sleep(0.05)
+            time.sleep(_SECONDS_OF_A_LOOK)
         return False
 
     def _kill_driver(self) -> bool:

@@ -80,11 +80,14 @@ class Nodes:
         self.heal(node)
         self.workers[self.workers.index(node)] = self._started(node.number)
 
+    def gone(self) -> list[Node]:
+        """Returns the nodes that ended by themselves: the head had taken them for dead."""
+        return [node for node in self.workers if node.process.poll() is not None]
+
     def tend(self) -> None:
-        """Starts nodes again that ended by themselves: the head had taken them for dead."""
-        for node in list(self.workers):
-            if node.process.poll() is not None:
-                self.kill(node)
+        """Starts nodes again that ended by themselves."""
+        for node in self.gone():
+            self.kill(node)
 
     def freeze(self, node: Node) -> list[int]:
         """Stops all processes of a node where they are, and returns them for `thaw`."""

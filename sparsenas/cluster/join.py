@@ -81,7 +81,7 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
     import ray
 
     try:
-        _check_room(resources)
+        check_room(resources)
         points.reach("joined", "-")
         yield Joined(workers=workers, resources=resources, is_local=not address)
     finally:
@@ -240,8 +240,10 @@ def _answer(process: subprocess.Popen) -> str:
         return ""
 
 
-def _check_room(resources: Resources) -> None:
-    """Makes sure that a node has what a candidate needs: Ray would wait for it for ever."""
+def check_room(
+    resources: Resources, *, who: str = "a candidate", option: str = "--resources-per-candidate"
+) -> None:
+    """Makes sure that a node has what somebody needs: Ray would wait for it for ever; raises `UserError`."""
     import ray
 
     nodes: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
@@ -256,8 +258,8 @@ def _check_room(resources: Resources) -> None:
     wanted = ", ".join(f"{name}={amount:g}" for name, amount in needed.items())
     has = ", ".join(f"{name}={amount:g}" for name, amount in sorted(totals.items())) or "nothing"
     raise UserError(
-        f"No node of the cluster has what a candidate needs ({wanted}); the most that a node has: {has}. "
-        "Ask for less with --resources-per-candidate."
+        f"No node of the cluster has what {who} needs ({wanted}); the most that a node has: {has}. "
+        f"Ask for less with {option}."
     )
 
 

@@ -202,9 +202,9 @@ def test_node_that_comes_later_with_another_version_gets_no_work(crew_in):
 
 def test_what_no_node_has_is_one_line(cluster):
     with pytest.raises(UserError, match=r"what a candidate needs \(CPU=1, GPU=0\.5\); the most .*: CPU=1\."):
-        join._check_room(Resources(1, 0.5))
+        join.check_room(Resources(1, 0.5))
     with pytest.raises(UserError, match=r"needs \(CPU=3\)"):
-        join._check_room(Resources(3))
+        join.check_room(Resources(3))
 
 
 def test_cluster_without_tokens_is_refused(cluster, monkeypatch, tmp_path):
