@@ -24,10 +24,9 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:Runtime
 SETTINGS = ClusterSettings(resources_for_supernet="cpu=1,accelerator=1")
 
 
-@pytest.fixture
-def cluster(monkeypatch):
+@pytest.fixture(scope="module")
+def cluster():
     """A head, and two nodes with an accelerator each, for which a resource stands."""
-    monkeypatch.setenv("RAY_worker_niceness", "0")
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     for _ in range(2):
         started.add_node(num_cpus=1, resources={"accelerator": 1})
