@@ -211,7 +211,7 @@ def _check_cluster(address: str, settings: ClusterSettings) -> None:
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
+            bufsize=0,  # What is read as a line is all that is read.
         )
 
     with_token = ask()
@@ -233,7 +233,7 @@ def _answer(process: subprocess.Popen) -> str:
     process.stdout.readline()
     try:
         out, _ = process.communicate(timeout=_SECONDS_TO_ANSWER)
-        return out.strip()
+        return out.decode().strip()
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

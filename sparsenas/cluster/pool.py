@@ -107,6 +107,7 @@ class Pool:
         self._queue.append(job)
 
     def finished(self) -> list[Finished]:
+        self._export()
         self._ask_suspects()
         found = self._pump()
         if found or not self._running:
@@ -125,7 +126,6 @@ class Pool:
             if one is not None:
                 found.append(one)
         self._pass_deadlines()
-        self._export()
         return found
 
     def status(self) -> Status:

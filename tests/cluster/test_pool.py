@@ -1,10 +1,12 @@
 """A crew on a real Ray: two nodes of this machine, with real crashes, hangs and lies."""
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -70,7 +72,9 @@ def cluster():
     """A head without cores and two nodes of one core."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        head = {"num_cpus": 0, "include_dashboard": False}
+        head["_system_config"] = {"metrics_report_interval_ms": 500}
+        started = Cluster(initialize_head=True, head_node_args=head)
         started.add_node(num_cpus=1)
         started.add_node(num_cpus=1)
         ray.init(address=started.address, log_to_driver=False, logging_level="error")
@@ -184,6 +188,25 @@ def test_results_that_a_dead_driver_left_are_found(crew_in, tmp_path):
     assert all_of(crew, [one])["fine"].metrics == {"value": 7.0}
     (row,) = read_rows(tmp_path / "run" / "trials.sqlite")
     assert (row.node, row.attempts, row.trial.metrics) == ("gone", 0, {"value": 7.0})
+
+
+def test_counts_are_exported_for_prometheus(crew_in):
+    crew = crew_in()
+    all_of(crew, [job("slow", i) for i in range(3)])
+    here = ray.get_runtime_context().get_node_id()
+    done, until = "", time.monotonic() + 60
+    while not done and time.monotonic() < until:
+        crew.finished()
+        (node,) = (one for one in ray.nodes() if one["NodeID"] == here)
+        where = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        with contextlib.suppress(OSError), urllib.request.urlopen(where, timeout=10) as page:
+            lines = page.read().decode().splitlines()
+            found = [one for one in lines if one.startswith("ray_sparsenas_candidates{")]
+            done = "".join(one for one in found if 'state="done"' in one and one.endswith(" 3.0"))
+        time.sleep(0.2)
+    assert done
+    assert any(one.startswith("ray_sparsenas_candidates_per_minute{") for one in lines)
+    assert any(one.startswith("ray_sparsenas_running{") and 'node="' in one for one in lines)
 
 
 def test_nodes_of_another_version_are_refused_before_any_trial(crew_in, monkeypatch):
