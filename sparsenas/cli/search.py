@@ -14,6 +14,7 @@ import tyro
 from sparsenas.cli.lookup import find_experiment, find_space, find_strategy
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
+from sparsenas.cluster.join import check_reachable
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.errors import UserError
 from sparsenas.pipeline import run
@@ -54,6 +55,8 @@ def main(args: list[str]) -> None:
     if options.experiment is not None:
         default = Options(settings=find_experiment(options.experiment))
         options = parse(Options, args, command="search", default=default)
+    if options.cluster.workers != 0:
+        check_reachable(options.cluster)
     terminal = console()
     if options.resume is not None:
         if options.out is not None:

@@ -68,11 +68,9 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
             another version of this package.
     """
     points.reach("joins", "-")
-    address = os.environ.get("RAY_ADDRESS") if settings.cluster == "auto" else settings.cluster
-    resources = settings.resources
+    check_reachable(settings)
+    address, resources = _address(settings), settings.resources
     if address:
-        _check_address(address)
-        _check_token_here(settings)
         _check_cluster(address, settings)
         _join(address, resources)
         workers = None if settings.workers == "auto" else settings.workers
@@ -86,6 +84,19 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
         yield Joined(workers=workers, resources=resources, is_local=not address)
     finally:
         ray.shutdown()
+
+
+def check_reachable(settings: ClusterSettings) -> None:
+    """Makes sure that something listens where the cluster should be, and that we have a token for it.
+
+    It takes seconds at most, so that a wrong address is not found out after the images are loaded.
+
+    Raises:
+        UserError: where nobody listens, or we have no token that only we can read.
+    """
+    if address := _address(settings):
+        _check_address(address)
+        _check_token_here(settings)
 
 
 def environment_of_workers(resources: Resources) -> dict[str, str]:
@@ -160,6 +171,11 @@ def _join(address: str, resources: Resources) -> None:
             f"Cannot join the cluster at {address} from this machine ({_first_line(error)}); start "
             "the command on one of its nodes, or with `ray job submit`."
         ) from None
+
+
+def _address(settings: ClusterSettings) -> str | None:
+    """Returns HOST:PORT of the cluster to join; None for a Ray of our own."""
+    return os.environ.get("RAY_ADDRESS") if settings.cluster == "auto" else settings.cluster
 
 
 def _check_address(address: str) -> None:

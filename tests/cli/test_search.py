@@ -42,6 +42,12 @@ def test_same_options_may_be_given_again(run, capsys):
     assert "No data set named 'gone'" in text
 
 
+def test_unreachable_cluster_is_one_line_and_leaves_no_run(tmp_path, capsys):
+    text = said(capsys, "--cluster", "127.0.0.1:1", "--out", str(tmp_path / "run"))
+    assert "No Ray cluster is reached at 127.0.0.1:1: Connection refused." in text
+    assert not (tmp_path / "run").exists()
+
+
 def test_resumed_run_stays_in_its_folder(run, capsys):
     assert "stays in its folder" in said(capsys, "--resume", str(run), "--out", "elsewhere")
 
