@@ -1,4 +1,5 @@
-"""The supernet as a task of its own: on a node that has what it needs, and elsewhere when that one dies."""
+"""Real trainings on a real cluster: candidates by one worker and by two, and the supernet as a task of its
+own, which goes on elsewhere when its node dies."""
 
 import threading
 import time
@@ -11,12 +12,22 @@ from ray.cluster_utils import Cluster
 
 from sparsenas import checkpoint
 from sparsenas.bench.chaos_search import space
-from sparsenas.candidates import Context, crew_for_supernet, train_supernet_there
-from sparsenas.cluster.settings import ClusterSettings
+from sparsenas.candidates import (
+    Context,
+    candidate_spec,
+    crew_for_supernet,
+    evaluate,
+    train_supernet_there,
+)
+from sparsenas.cluster import spool
+from sparsenas.cluster.crew import Job
+from sparsenas.cluster.join import Joined, environment_of_workers
+from sparsenas.cluster.pool import Pool
+from sparsenas.cluster.settings import ClusterSettings, Resources
 from sparsenas.data import load
 from sparsenas.errors import UserError
 from sparsenas.train import CandidateSettings, NetworkSettings, SupernetSettings
-from sparsenas.trials import TrialLog
+from sparsenas.trials import TrialLog, candidate_id
 
 # Ray forks to start a program at once, which threads of JAX survive.
 pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
@@ -43,12 +54,48 @@ def context_in(folder):
         space=space(),
         training=data.train,
         validation=data.validation,
-        candidate=CandidateSettings(),
+        candidate=CandidateSettings(steps=80, batch=32, rungs=2, reduction=2),
         network=NetworkSettings(),
         supernet=SupernetSettings(steps=2000, batch=16),
         seed=0,
         run=folder,
     )
+
+
+def found_by(workers, context, archs):
+    """What a number of workers finds and leaves, and how many worked at once."""
+    log = TrialLog(context.run / "trials.sqlite")
+    crew = Pool(
+        Joined(workers=workers, resources=Resources(), is_local=False),
+        evaluate,
+        context,
+        log=log,
+        run=context.run,
+        settings=ClusterSettings(),
+        environment=environment_of_workers(Resources()),
+    )
+    specs = [{**candidate_spec(context, arch, data="d"), "rung": 0} for arch in archs]
+    for spec in specs:
+        crew.submit(Job(candidate=candidate_id(spec), rung=0, spec=spec))
+    found, most = {}, 0
+    while len(found) < len(specs):
+        found |= {one.job.candidate: one.metrics for one in crew.finished()}
+        most = max(most, len(crew._running))
+    log.close()
+    return found, {one: spool.load_weights(context.run, one, 0) for one in found}, most
+
+
+def test_one_worker_and_two_find_the_same_to_the_last_bit(cluster, tmp_path):
+    rng = np.random.default_rng(0)
+    archs = [space().sample(rng) for _ in range(6)]
+    one, two = (found_by(count, context_in(tmp_path / str(count)), archs) for count in (1, 2))
+    assert (one[2], two[2]) == (1, 2)
+    assert one[0] == two[0]
+    assert all(0 < metrics["accuracy"] <= 1 for metrics in one[0].values())
+    # All that the losses have left.
+    for candidate, weights in one[1].items():
+        for name, array in weights.items():
+            np.testing.assert_array_equal(array, two[1][candidate][name])
 
 
 def trained(context, *, meanwhile=lambda crew: None):
