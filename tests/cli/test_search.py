@@ -31,9 +31,21 @@ def test_changed_experiment_is_refused_with_the_differences(run, capsys):
     assert "--seed" not in text
 
 
+def test_usual_value_that_is_given_is_another_one(run, capsys):
+    usual = SearchSettings()
+    text = said(capsys, "--resume", str(run), f"--trials={usual.trials}", "--candidate.steps", "50")
+    assert f"--trials is 7 there, {usual.trials} here. Leave" in text
+
+
 def test_same_options_may_be_given_again(run, capsys):
     text = said(capsys, "--resume", str(run), "--trials", "7", "--candidate.steps", "50")
     assert "No data set named 'gone'" in text
+
+
+def test_unreachable_cluster_is_one_line_and_leaves_no_run(tmp_path, capsys):
+    text = said(capsys, "--cluster", "127.0.0.1:1", "--out", str(tmp_path / "run"))
+    assert "No Ray cluster is reached at 127.0.0.1:1: Connection refused." in text
+    assert not (tmp_path / "run").exists()
 
 
 def test_resumed_run_stays_in_its_folder(run, capsys):
