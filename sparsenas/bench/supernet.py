@@ -219,10 +219,11 @@ def _one_by_one(
 
     @jax.jit
     def classify(choices: Choices) -> jax.Array:
-        _, stats = net.apply(variables, images, choices, train=True)
+        _, stats = net.apply(variables, images, choices, train=True, hard=True)
         used = variables._replace(stats=stats)
         return lax.map(
-            lambda batch: net.apply(used, to_float(batch), choices, train=False)[0].argmax(-1), batches
+            lambda batch: net.apply(used, to_float(batch), choices, train=False, hard=True)[0].argmax(-1),
+            batches,
         ).reshape(-1)
 
     def evaluate(archs: Sequence[Arch]) -> np.ndarray:
