@@ -153,7 +153,9 @@ def _experiment(name: str, variable: str) -> ModuleType:
 
 def _known(folder: str) -> list[str]:
     package = importlib.import_module(f"sparsenas.{folder}")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    # What several of them share is none of them.
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def _module(what: str, folder: str, variable: str, name: str) -> ModuleType:

@@ -55,7 +55,11 @@ def test_a_run_has_the_fields_that_versions_are_compared_by(monkeypatch):
         report=lambda *at: progress.append(at), note=notes.append,
     )  # fmt: skip
     assert set(result) == {"machine", "version", "records", "primitives"}
-    assert progress == [(0, 1, "small, threads: 1"), (1, 1, "")]
+    at = [(done, total) for done, total, _ in progress]
+    assert at == sorted(at)
+    assert (at[0], at[-1]) == ((0, 2), (2, 2))
+    for what in ("start", "sparsenas trains", "gradient pass", "depthwise"):
+        assert any(note == f"small, threads: 1, {what}" for *_, note in progress)
     (record,) = result["records"]
     assert set(record) == FIELDS
     assert (record["network"], record["batch"], record["threads"]) == ("small", 4, 1)
