@@ -1,4 +1,4 @@
-"""What the experiments on CIFAR-10 have in common: first a network without zeros, then what starts from it."""
+"""What experiments on CIFAR-10 have in common: first a network without zeros, then what starts from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

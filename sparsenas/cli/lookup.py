@@ -1,7 +1,9 @@
 """From names on the command line to the things they stand for."""
 
 import importlib
+import inspect
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sparsenas.builder import Builder
 from sparsenas.errors import UserError
 from sparsenas.space import Arch, Space
 
@@ -203,7 +206,16 @@ def _run(what: str, name: str, code: Callable[[], Any]) -> Any:
         said = error.msg if isinstance(error, SyntaxError) else error
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         where = f"The {what} {name}{_line(error, name)}"
-        raise UserError(f"{where}: {kind}{' '.join(str(said).split())}") from error
+        raise UserError(f"{where}: {kind}{' '.join(str(said).split())}{_takes(said)}") from error
+
+
+def _takes(said: object) -> str:
+    """Returns what a method of `Builder` takes where a user gave it something else; "" for other errors."""
+    found = re.search(r"Builder\.(\w+)\(\) got an unexpected keyword argument", str(said))
+    if found is None:
+        return ""
+    _, *names = inspect.signature(getattr(Builder, found[1])).parameters
+    return f"; it takes {', '.join(names)}."
 
 
 def _line(error: BaseException, name: str) -> str:

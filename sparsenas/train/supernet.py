@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Steps between two checkpoints.
 _KEPT_EVERY = 100
+# So that a short training sees its zeros come, too.
+_LOOKS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class SupernetSettings(LoopSettings):
         prune_end: part of the training after which every network has all of its zeros. Until then they grow
             as in a network that is trained alone (Zhu and Gupta, 2017, https://arxiv.org/abs/1710.01878), so
             that what is pruned is small after training, not before it; with both 0 all are there at once.
-        rank_every: steps between two looks at which weights are small.
+        rank_every: steps between two looks at which weights are small; there are ten at least.
         precision: what is computed in. Weights and statistics are float32 in any case.
         devices: devices that share the images of a batch; all accelerators if left out.
     """
@@ -148,7 +150,7 @@ def train_supernet(
         split,
         settings,
         rng=data_rng,
-        steps_per_call=settings.rank_every,
+        steps_per_call=min(settings.rank_every, max(settings.steps // _LOOKS, 1)),
         draw=draw,
         between=ranked,
         report=report,

@@ -69,7 +69,7 @@ def test_a_run_has_the_fields_that_versions_are_compared_by(monkeypatch):
         assert set(part) == PRIMITIVE_FIELDS
         assert part["gradient_ms"] > 0
         assert (part["torch_forward_ms"] is None) == (record["torch_step_ms"] is None)
-    assert (record["torch_step_ms"] is None) == any("not installed" in note for note in notes)
+    assert (record["torch_step_ms"] is None) == any("PyTorch is left out" in note for note in notes)
 
 
 def test_missing_pytorch_is_one_line_and_ours_goes_on(monkeypatch, tmp_path):
