@@ -100,7 +100,7 @@ def bench_training(
             except EngineError as error:
                 raise UserError(f"{name} cannot be measured: {error}.") from None
             done += each
-    report(total, total, "")
+    report(total, total, ", ".join(networks))
     return {"machine": native.cpu(), "version": __version__, "records": records, "primitives": parts}
 
 
