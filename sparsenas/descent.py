@@ -3,7 +3,7 @@
 One training yields beliefs, and these the most probable networks that land at the target; they are the
 trials. The supernet's weights score them, as beliefs are of mixtures and these are not: of searches on a
 table of all networks, those that trust probabilities alone miss more. What was believed over time stays in
-the run's folder, in beliefs.json.
+the run's folder, in beliefs.jsonl.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from sparsenas.data import Data
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.progress import Update
 from sparsenas.space import Space
-from sparsenas.strategies.beliefs import collapses, write_beliefs
+from sparsenas.strategies.beliefs import FILE, write_beliefs
+from sparsenas.strategies.collapse import warnings
 from sparsenas.strategies.differentiable.base import Differentiable
 from sparsenas.strategies.differentiable.landing import land
 from sparsenas.supernet import supernet
 from sparsenas.train import ArchitectureSettings, Keeper, supernet_evaluator, train_architecture
 from sparsenas.trials import Trial, TrialLog
 
-BELIEFS = "beliefs.json"
 _CHECKPOINT_EVERY = 100
 
 LANDED = 16
@@ -78,7 +78,8 @@ def descend(
         report=_reporter(update, target_ms),
         keeper=Keeper(folder=folder / "checkpoints" / "architecture", about=about, every=_CHECKPOINT_EVERY),
     )
-    write_beliefs(searched.beliefs, folder / BELIEFS)
+    problems = warnings(space, searched.beliefs)
+    write_beliefs(searched.beliefs, folder / FILE, strategy=name, warnings=problems)
     if not known:
         archs = land(space, searched.beliefs.last, latency, target_ms=target_ms, count=LANDED)
         log.propose([space.text(arch) for arch in archs])
@@ -93,7 +94,6 @@ def descend(
             for trial, accuracy, ms in zip(known, score(archs), latency(archs), strict=True)
         }
     )
-    problems = [str(collapse) for collapse in collapses(space, searched.beliefs)]
     landed = f"{float(latency(archs[:1])[0]):.4f} ms of {target_ms:.4f}"
     update(settings.steps, settings.steps, "; ".join([landed, *problems]))
     return list(log)

@@ -15,6 +15,7 @@ from sparsenas.export.snas import to_bytes
 from sparsenas.latency.measure import interleaved
 from sparsenas.latency.model import LatencyModel
 from sparsenas.nn.pure import Variables
+from sparsenas.search import pareto
 from sparsenas.search_settings import SearchSettings
 from sparsenas.space import Space
 from sparsenas.supernet import supernet
@@ -77,6 +78,19 @@ def measure_finalists(
         )
         for i, (one, network, model) in enumerate(zip(trained, networks, models, strict=True))
     ]
+
+
+def so_far(trials: Sequence[Trial], target_ms: float) -> str:
+    """Returns what a search has found until now, for people: the best within the target, and the front."""
+    known = [trial for trial in trials if trial.metrics is not None]
+    met = [trial for trial in known if within_target(trial, target_ms)]
+    front = f"{len(pareto(known))} on the front of accuracy and latency"
+    if not met:
+        return f"none within target yet, {front}"
+    best = max(met, key=lambda trial: (trial.metrics["accuracy"], -trial.metrics["latency_ms"]))
+    return (
+        f"best within target {best.metrics['accuracy']:.1%} at {best.metrics['latency_ms']:.4f} ms, {front}"
+    )
 
 
 def within_target(trial: Trial, target_ms: float) -> bool:

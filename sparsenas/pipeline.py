@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from sparsenas import candidates, checkpoint, files, train
+from sparsenas.believed import note_beliefs
 from sparsenas.candidates import Candidate, Context, Trained
 from sparsenas.cluster.crew import Crew
 from sparsenas.cluster.settings import ClusterSettings
@@ -25,7 +26,7 @@ from sparsenas.finalists import (
     choose_finalists,
     choose_winner,
     measure_finalists,
-    within_target,
+    so_far,
 )
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.nn.pure import Variables
@@ -33,6 +34,7 @@ from sparsenas.progress import Progress, Silent, Update, Watch
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.summary import Summary, write_summary
+from sparsenas.reward import Reward
 from sparsenas.run_folder import latency_of
 from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
@@ -44,6 +46,7 @@ from sparsenas.search_settings import (
     supernet_settings,
 )
 from sparsenas.space import Arch, Space
+from sparsenas.strategies.base import Strategy
 from sparsenas.strategies.catalog import SOFT, STRATEGIES, Aim, Factory, make
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.halving import Schedule
@@ -84,6 +87,10 @@ def run(
     latency = table.tabulate(space)
     target_ms = choose_target(settings, space, table, latency)
     aim = choose_aim(settings, space, latency, target_ms)
+    gradient = settings.strategy in DIFFERENTIABLE
+    if not gradient:
+        proposing = make(settings.strategy, strategy or STRATEGIES[settings.strategy], space, aim)
+        reward = choose_reward(settings, target_ms)
 
     cluster = dataclasses.replace(cluster or ClusterSettings(), workers=workers)
     context = Context(
@@ -104,19 +111,26 @@ def run(
         if log.notice:
             with progress.stage("Repair the log of trials") as update:
                 update(1, 1, log.notice)
-        if settings.strategy in DIFFERENTIABLE:
+        if gradient:
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
                 trials = _descend(settings, space, data, latency, target_ms, log, folder, update)
         elif settings.evaluate == "train":
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
                 trials = _search_by_training(
-                    settings, context, aim, strategy, target_ms, log, crew, digest, watch
+                    settings, context, aim, proposing, reward, target_ms, log, crew, digest, watch
                 )
         else:
             with progress.stage("Train the supernet") as update:
                 variables = _supernet(settings, context, folder, log, cluster, digest, update)
             with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-                trials = _search(settings, space, data, variables, aim, strategy, target_ms, log, update)
+                trials = _search(
+                    settings, space, data, variables, aim, proposing, reward, target_ms, log, update
+                )
+        if not gradient:
+            said = note_beliefs(space, proposing, reward, log, folder, name=settings.strategy)
+            if said is not None:
+                with progress.stage("Probabilities of the choices over time") as update:
+                    update(1, 1, "; ".join(said) or "nothing collapsed")
         search_seconds = time.perf_counter() - started
         chosen = choose_finalists(
             trials, target_ms=target_ms * (1 - settings.margin), count=settings.finalists
@@ -221,7 +235,8 @@ def _search_by_training(
     settings: SearchSettings,
     context: Context,
     aim: Aim,
-    factory: Factory | None,
+    strategy: Strategy,
+    reward: Reward,
     target_ms: float,
     log: TrialLog,
     crew: Crew,
@@ -233,8 +248,8 @@ def _search_by_training(
     shown = 0.0
     for trials in search_ahead(
         space,
-        make(settings.strategy, factory or STRATEGIES[settings.strategy], space, aim),
-        choose_reward(settings, target_ms),
+        strategy,
+        reward,
         crew,
         lambda arch: candidates.candidate_spec(context, arch, data=digest),
         log,
@@ -249,10 +264,8 @@ def _search_by_training(
         if time.monotonic() - shown < 1 and len(trials) > settings.ahead:
             continue
         shown = time.monotonic()
-        met = [t.metrics["accuracy"] for t in trials if t.metrics and within_target(t, target_ms)]
-        note = f"best within target {max(met):.1%}" if met else "none within target yet"
         finished = sum(trial.state != "open" for trial in trials)
-        watch(finished, settings.trials, note, crew.status())
+        watch(finished, settings.trials, so_far(trials, target_ms), crew.status())
     found = highest_rungs(trials)
     if not found:
         first = next(trial.error for trial in trials)
@@ -266,7 +279,8 @@ def _search(
     data: Data,
     variables: Variables,
     aim: Aim,
-    factory: Factory | None,
+    strategy: Strategy,
+    reward: Reward,
     target_ms: float,
     log: TrialLog,
     update: Update,
@@ -294,17 +308,15 @@ def _search(
     trials: list[Trial] = []
     for trials in search(
         space,
-        make(settings.strategy, factory or STRATEGIES[settings.strategy], space, aim),
-        choose_reward(settings, target_ms),
+        strategy,
+        reward,
         evaluate,
         log,
         trials=settings.trials,
         batch=settings.batch,
         seed=settings.seed,
     ):
-        met = [t.metrics["accuracy"] for t in trials if within_target(t, target_ms)]
-        note = f"best within target {max(met):.1%}" if met else "none within target yet"
-        update(len(trials), settings.trials, note)
+        update(len(trials), settings.trials, so_far(trials, target_ms))
     return trials
 
 

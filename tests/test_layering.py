@@ -22,7 +22,7 @@ LAYERS = (
     {"costs", "reward", "train", "trials"},
     {"cluster"},
     {"candidates"},
-    {"search", "descent", "report", "serve", "survey"},
+    {"search", "descent", "believed", "report", "serve", "survey"},
     {"search_ahead"},
     {"bench", "ui"},
     {"backends"},

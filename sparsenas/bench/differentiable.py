@@ -20,7 +20,7 @@ from sparsenas.descent import LANDED
 from sparsenas.errors import UserError
 from sparsenas.latency.tabulate import Tabulated
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.beliefs import collapses
+from sparsenas.strategies.collapse import collapses
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.differentiable.landing import land
 from sparsenas.supernet import supernet

@@ -9,12 +9,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from sparsenas.errors import UserError
 from sparsenas.space import Arch, Space
 
 if TYPE_CHECKING:
     from sparsenas.search_settings import SearchSettings
     from sparsenas.single.series import Series
+    from sparsenas.strategies.base import Probabilities, State
     from sparsenas.strategies.catalog import Factory
 
 T = TypeVar("T")
@@ -111,6 +114,8 @@ def find_strategy(name: str) -> "Factory":
             ask=lambda state, rng: _proposed(name, space, guarded(found.ask)(state, rng)),
             tell=guarded(found.tell),
             expect=guarded(found.expect),
+            probabilities=found.probabilities and _believed(name, space, guarded(found.probabilities)),
+            recommend=found.recommend and guarded(found.recommend),
         )
 
     return factory
@@ -119,6 +124,23 @@ def find_strategy(name: str) -> "Factory":
 def _proposed(name: str, space: Space, arch: Any) -> Arch:
     """Returns what a user's strategy asked for as an architecture."""
     return _run("strategy", name, lambda: space.canonical(space.check(arch)))
+
+
+def _believed(name: str, space: Space, probabilities: "Callable[[State], Probabilities]") -> Callable:
+    """Returns a user's function, which must give one array for each choice."""
+    sizes = tuple((len(choice.options),) for choice in space.choices)
+
+    def checked(state: Any) -> "Probabilities":
+        found = tuple(np.asarray(one, float) for one in probabilities(state))
+        if tuple(one.shape for one in found) != sizes:
+            raise UserError(
+                f"The strategy {name}: probabilities(state) must give an array of the options' "
+                f"probabilities for each of {len(sizes)} choices, found shapes "
+                f"{[one.shape for one in found]}."
+            )
+        return found
+
+    return checked
 
 
 def find_experiment(name: str) -> "SearchSettings":

@@ -1,0 +1,33 @@
+"""What the strategy of a run believed over time, found from its log and left in its folder."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sparsenas.reward import Reward
+from sparsenas.space import Space
+from sparsenas.strategies.base import Result, Strategy
+from sparsenas.strategies.beliefs import FILE, replayed, write_beliefs
+from sparsenas.strategies.collapse import warnings
+from sparsenas.trials import Trial
+
+
+def note_beliefs(
+    space: Space, strategy: Strategy, reward: Reward, trials: Iterable[Trial], folder: Path, *, name: str
+) -> list[str] | None:
+    """Writes what a strategy with probabilities believed, and returns what is suspicious; None for others.
+
+    Args:
+        trials: of the log; those that were told, in order, are those of the lowest rung with a result.
+        name: of the strategy.
+    """
+    told = [
+        (space.parse(trial.arch), Result(reward(trial.metrics), trial.metrics))
+        for trial in trials
+        if trial.metrics is not None and not trial.rung
+    ]
+    beliefs = replayed(space, strategy, told)
+    if beliefs is None:
+        return None
+    found = warnings(space, beliefs)
+    write_beliefs(beliefs, folder / FILE, strategy=name, warnings=found)
+    return found
