@@ -41,6 +41,7 @@ def descend(
     *,
     target_ms: float,
     seed: int,
+    note: Callable[[int, dict[str, float]], None],
     update: Update,
 ) -> list[Trial]:
     """Returns the trials: the most probable networks that land at the target.
@@ -50,6 +51,7 @@ def descend(
         log: of the run; where it has all results, nothing is trained.
         folder: of the run, where an earlier start may have left checkpoints.
         target_ms: what each takes at most, by `latency`.
+        note: is told the numbers of every step that training reports.
 
     Raises:
         UserError: where training diverges, or what the folder keeps belongs to another search.
@@ -75,7 +77,7 @@ def descend(
         settings,
         target_ms=target_ms,
         seed=seed,
-        report=_reporter(update, target_ms),
+        report=_reporter(note, update, target_ms),
         keeper=Keeper(folder=folder / "checkpoints" / "architecture", about=about, every=_CHECKPOINT_EVERY),
     )
     problems = warnings(space, searched.beliefs)
@@ -99,8 +101,11 @@ def descend(
     return list(log)
 
 
-def _reporter(update: Update, target_ms: float) -> Callable[[int, int, dict[str, float]], None]:
+def _reporter(
+    note: Callable[[int, dict[str, float]], None], update: Update, target_ms: float
+) -> Callable[[int, int, dict[str, float]], None]:
     def report(step: int, total: int, metrics: dict[str, float]) -> None:
+        note(step, metrics)
         share = metrics["latency_ms"] / target_ms
         update(step, total, f"loss {metrics['loss']:.3f}, expected latency {share:.0%} of the target")
 

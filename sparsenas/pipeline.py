@@ -1,7 +1,7 @@
 """The main path: from a space and a data set to the fastest network that is still accurate.
 
 A run is a folder. Every stage leaves its result there, so that a run that was stopped goes on where it was:
-config.json, trials.sqlite, checkpoints/, candidates/, best/, summary.json, report.html.
+config.json, trials.sqlite, checkpoints/, candidates/, trainings/, tensorboard/, best/, summary.json, report.html.
 """
 
 import contextlib
@@ -31,6 +31,7 @@ from sparsenas.finalists import (
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.nn.pure import Variables
 from sparsenas.progress import Progress, Silent, Update, Watch
+from sparsenas.record import Record, best_so_far
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.summary import Summary, write_summary
@@ -47,12 +48,17 @@ from sparsenas.search_settings import (
 )
 from sparsenas.space import Arch, Space
 from sparsenas.strategies.base import Strategy
+from sparsenas.strategies.beliefs import FILE as BELIEFS
+from sparsenas.strategies.beliefs import read_beliefs
 from sparsenas.strategies.catalog import SOFT, STRATEGIES, Aim, Factory, make
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.halving import Schedule
 from sparsenas.supernet import supernet
 from sparsenas.trials import Trial, TrialLog
 from sparsenas.winner import conclude
+
+# What TensorBoard calls the groups of a run, beside the finalists.
+SUPERNET, TRIALS, CHOICES = "supernet", "trials", "choices"
 
 
 def run(
@@ -106,6 +112,7 @@ def run(
     digest = context.digest()
     with (
         contextlib.closing(TrialLog(folder / "trials.sqlite")) as log,
+        Record(folder) as record,
         candidates.crew(context, log=log, settings=cluster) as crew,
     ):
         if log.notice:
@@ -113,7 +120,7 @@ def run(
                 update(1, 1, log.notice)
         if gradient:
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
-                trials = _descend(settings, space, data, latency, target_ms, log, folder, update)
+                trials = _descend(settings, space, data, latency, target_ms, log, folder, record, update)
         elif settings.evaluate == "train":
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
                 trials = _search_by_training(
@@ -121,7 +128,7 @@ def run(
                 )
         else:
             with progress.stage("Train the supernet") as update:
-                variables = _supernet(settings, context, folder, log, cluster, digest, update)
+                variables = _supernet(settings, context, folder, log, cluster, digest, record, update)
             with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
                 trials = _search(
                     settings, space, data, variables, aim, proposing, reward, target_ms, log, update
@@ -131,6 +138,8 @@ def run(
             if said is not None:
                 with progress.stage("Probabilities of the choices over time") as update:
                     update(1, 1, "; ".join(said) or "nothing collapsed")
+        record.events(TRIALS, best_so_far([one.metrics for one in trials], target_ms=target_ms))
+        _record_beliefs(record, folder)
         search_seconds = time.perf_counter() - started
         chosen = choose_finalists(
             trials, target_ms=target_ms * (1 - settings.margin), count=settings.finalists
@@ -139,7 +148,7 @@ def run(
             jobs = [Candidate(arch=space.parse(trial.arch)) for trial in chosen]
 
             def train_all(jobs: Sequence[Candidate]) -> dict[Candidate, Trained]:
-                return _candidates(context, crew, jobs, folder, digest, update)
+                return _candidates(context, crew, jobs, folder, digest, record, update)
 
             trained = train_all(jobs[:-1])
             # The twin of the best so far trains beside the last one; another winner's comes after.
@@ -182,6 +191,7 @@ def _descend(
     target_ms: float,
     log: TrialLog,
     folder: Path,
+    record: Record,
     update: Update,
 ) -> list[Trial]:
     return descend(
@@ -195,6 +205,7 @@ def _descend(
         settings.architecture,
         target_ms=target_ms * (1 - settings.margin),
         seed=settings.seed,
+        note=lambda step, numbers: record.note(SUPERNET, step, numbers),
         update=update,
     )
 
@@ -206,6 +217,7 @@ def _supernet(
     log: TrialLog,
     cluster: ClusterSettings,
     digest: str,
+    record: Record,
     update: Update,
 ) -> Variables:
     space = context.space
@@ -218,7 +230,7 @@ def _supernet(
             supernet(space).init(np.random.default_rng(settings.seed)), arrays, source=str(path)
         )
     if cluster.resources_for_supernet is None or cluster.workers == 0:
-        variables = candidates.train_supernet(context, report=_losses(update))
+        variables = candidates.train_supernet(context, report=_losses(record, update))
     else:
         with candidates.crew_for_supernet(context, log=log, settings=cluster) as crew:
             variables = None
@@ -326,6 +338,7 @@ def _candidates(
     jobs: Sequence[Candidate],
     folder: Path,
     digest: str,
+    record: Record,
     update: Update,
 ) -> dict[Candidate, Trained]:
     """Trains candidates that have no result in the folder yet."""
@@ -341,6 +354,7 @@ def _candidates(
     for one in candidates.train_candidates(context, crew, missing, data=digest):
         path = folder / "candidates" / f"{one.candidate.name(space)}.safetensors"
         checkpoint.save(path, one.arrays, about={"accuracy": repr(one.accuracy)})
+        record.whole(one.candidate.name(space), one.training)
         done[one.candidate] = one
         update(len(done), len(jobs), f"{one.accuracy:.1%} on validation")
     return done
@@ -351,8 +365,25 @@ def _counts(data: Data) -> str:
     return "{} train, {} validation, {} test images, {} classes".format(*sizes, len(data.classes))
 
 
-def _losses(update: Update) -> Callable[[int, int, dict[str, float]], None]:
+def _record_beliefs(record: Record, folder: Path) -> None:
+    """Makes events of what a strategy believed, where it had probabilities."""
+    path = folder / BELIEFS
+    if not path.exists():
+        return
+    found = read_beliefs(path)
+    each = list(zip(found.choices, found.options, found.probabilities, strict=True))
+    for row, at in enumerate(found.at):
+        numbers = {
+            f"{choice}/{option}": float(probability)
+            for choice, options, probabilities in each
+            for option, probability in zip(options, probabilities[row], strict=True)
+        }
+        record.events(CHOICES, [(at, numbers)])
+
+
+def _losses(record: Record, update: Update) -> Callable[[int, int, dict[str, float]], None]:
     def report(step: int, total: int, metrics: dict[str, float]) -> None:
+        record.note(SUPERNET, step, metrics)
         update(step, total, f"loss {metrics['loss']:.3f}" if "loss" in metrics else "")
 
     return report

@@ -14,7 +14,7 @@ PARTICULARS = ("search_spaces", "latency_models", "experiments")
 LAYERS = (
     {"errors", "progress"},
     {"files", "sparsity", "native", "data", "dims", "cross", "chromium"},
-    {"space", "checkpoint", "visit"},
+    {"space", "checkpoint", "visit", "record"},
     {"builder", "objectives"},
     {"blocks", "networks", "nn", "strategies"},
     {"export"},

@@ -33,10 +33,12 @@ def _beliefs(run: RunReport) -> str:
     if not run.beliefs:
         return ""
     items = "".join(map(_belief, run.beliefs))
+    last = max(belief.at[-1] for belief in run.beliefs)
+    warnings = "".join(f'<p class="warning">{escape(text)}</p>' for text in run.warnings)
     return (
         "<h3>What the strategy came to believe</h3><p>Probabilities of the options of every choice, from the "
-        "first trial to the last; the first option is the darkest. The likeliest in the end is named.</p>"
-        f'<ul class="beliefs">{items}</ul>'
+        f"start to the end after {last:,} {run.unit_of_beliefs}; the first option is the darkest. The likeliest "
+        f'in the end is named.</p>{warnings}<ul class="beliefs">{items}</ul>'
     )
 
 

@@ -63,13 +63,13 @@ class Belief:
     """What a strategy believed of one choice over the search.
 
     Attributes:
-        trials: after how many trials each row of the probabilities held, ascending.
-        probabilities: of the options, a row for each of `trials`; a row adds up to 1.
+        at: after how many trials or steps each row of the probabilities held, ascending.
+        probabilities: of the options, a row for each of `at`; a row adds up to 1.
     """
 
     choice: str
     options: tuple[str, ...]
-    trials: tuple[int, ...]
+    at: tuple[int, ...]
     probabilities: tuple[tuple[float, ...], ...]
 
 
@@ -93,6 +93,8 @@ class RunReport:
         command: repeats the run when typed into a shell.
         versions: of the programs that a result depends on, by name.
         beliefs: of strategies that have probabilities, one for each choice.
+        unit_of_beliefs: what their `at` counts: trials or steps.
+        warnings: what is suspicious about them.
         curves: of the trainings.
     """
 
@@ -105,4 +107,6 @@ class RunReport:
     command: str
     versions: Mapping[str, str]
     beliefs: tuple[Belief, ...] = ()
+    unit_of_beliefs: str = "trials"
+    warnings: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()
