@@ -1,7 +1,8 @@
 """The main path: from a space and a data set to the fastest network that is still accurate.
 
 A run is a folder. Every stage leaves its result there, so that a run that was stopped goes on where it was:
-config.json, trials.sqlite, checkpoints/, candidates/, trainings/, tensorboard/, best/, summary.json, report.html.
+config.json, trials.sqlite, checkpoints/, candidates/, trainings/, tensorboard/, best/, summary.json,
+report.html.
 """
 
 import contextlib

@@ -69,9 +69,7 @@ def blocks(document: str) -> list[Block]:
             reason = reason if not line.strip() else ""
             continue
         found.append(
-            Block(
-                document=document, line=start, language=language, title=title, text=text, not_run=reason
-            )
+            Block(document=document, line=start, language=language, title=title, text=text, not_run=reason)
         )
         reason = ""
     return found

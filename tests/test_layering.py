@@ -13,7 +13,7 @@ PARTICULARS = ("search_spaces", "latency_models", "experiments")
 # architectures and rewards, and neither export nor the native runtime can see training.
 LAYERS = (
     {"errors", "progress"},
-    {"files", "sparsity", "native", "data", "dims", "cross", "chromium"},
+    {"files", "look", "sparsity", "native", "data", "dims", "cross", "chromium"},
     {"space", "checkpoint", "visit", "record"},
     {"builder", "objectives"},
     {"blocks", "networks", "nn", "strategies"},

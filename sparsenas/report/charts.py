@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from sparsenas.look import COLORS_CSS
 from sparsenas.report.run import RunReport, TrialPoint
 
 # More dots than this do not show more, they make the page heavy.
@@ -19,7 +20,6 @@ _MOST_DOTS = 1500
 _USUAL = 0.8
 _BELOW_USUAL = 0.5
 
-COLORS_CSS = Path(__file__).with_name("colors.css").read_text(encoding="utf-8")
 CHARTS_CSS = Path(__file__).with_name("charts.css").read_text(encoding="utf-8")
 
 

@@ -37,8 +37,8 @@ def _beliefs(run: RunReport) -> str:
     warnings = "".join(f'<p class="warning">{escape(text)}</p>' for text in run.warnings)
     return (
         "<h3>What the strategy came to believe</h3><p>Probabilities of the options of every choice, from the "
-        f"start to the end after {last:,} {run.unit_of_beliefs}; the first option is the darkest. The likeliest "
-        f'in the end is named.</p>{warnings}<ul class="beliefs">{items}</ul>'
+        f"start to the end after {last:,} {run.unit_of_beliefs}; the first option is the darkest. The "
+        f'likeliest in the end is named.</p>{warnings}<ul class="beliefs">{items}</ul>'
     )
 
 

@@ -13,9 +13,9 @@ from html import escape
 from pathlib import Path
 
 from sparsenas import files
+from sparsenas.look import PAGE_CSS
 from sparsenas.report.charts import (
     CHARTS_CSS,
-    COLORS_CSS,
     TIMES,
     Frame,
     accuracy_over_latency,
@@ -30,7 +30,7 @@ from sparsenas.report.course import course
 from sparsenas.report.run import LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary
 
-PAGE_CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+REPORT_CSS = PAGE_CSS + CHARTS_CSS + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 _MOST_ROWS = 24
 
@@ -65,7 +65,7 @@ def page(run: RunReport) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n"
-        f"<style>\n{COLORS_CSS}{CHARTS_CSS}{PAGE_CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<style>\n{REPORT_CSS}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(filter(None, sections))
         + f"\n<footer>Made by SparseNAS {escape(run.versions.get('sparsenas', ''))}. "
         "<code>summary.json</code> beside this page has the figures for programs.</footer>\n</main>\n"
