@@ -119,7 +119,8 @@ def _cluster(path: Path) -> dict[str, Any] | None:
             (failed,) = log.execute("select count(*) from result where error is not null").fetchone()
             (waiting,) = log.execute(
                 "select count(*) from proposal left join result using (candidate, rung) where "
-                "metrics is null and error is null and not exists (select 1 from attempt where ended is null and "
+                "metrics is null and error is null and not exists "
+                "(select 1 from attempt where ended is null and "
                 "attempt.candidate = proposal.candidate and attempt.rung = proposal.rung)"
             ).fetchone()
     except sqlite3.Error:
