@@ -21,7 +21,7 @@ const time = ms => ms < 1 ? `${+(1e3 * ms).toPrecision(3)} µs` : `${+ms.toPreci
 
 // Accuracy over latency of the trials so far, with their Pareto front.
 function chart({ points, target_ms: target }) {
-  const [width, height, left, bottom] = [260, 150, 36, 132];
+  const [width, height, left, bottom] = [280, 160, 46, 140];
   const times = points.map(([ms]) => ms).concat(target ?? []), scores = points.map(([, accuracy]) => accuracy);
   const [slow, low, high] = [1.05 * Math.max(...times), Math.min(...scores), Math.max(...scores)];
   const spread = Math.max(high - low, 0.02);
@@ -45,7 +45,7 @@ function chart({ points, target_ms: target }) {
 
 // The loss of a training over its steps.
 function curve({ name, losses }) {
-  const [width, height, left, bottom] = [260, 90, 36, 72];
+  const [width, height, left, bottom] = [280, 96, 46, 76];
   const values = losses.map(([, loss]) => loss), [low, high] = [Math.min(...values), Math.max(...values)];
   const last = losses.at(-1)[0], spread = Math.max(high - low, 1e-6);
   const at = ([step, loss]) =>

@@ -1,10 +1,10 @@
 """What a folder of runs holds right now, as JSON for the page; a run that goes on is only read."""
 
+import contextlib
 import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ def _runs(folder: Path) -> Iterator[Path]:
 def _described(path: Path, now: float) -> dict[str, Any]:
     config, summary = _json(path / "config.json"), _json(path / "summary.json")
     settings = config.get("settings") or config.get("train") or {}
-    changed = max((one.stat().st_mtime for one in _written(path)), default=path.stat().st_mtime)
+    changed = max(_changes(path), default=path.stat().st_mtime)
     proposed, points = _trials(path / "trials.sqlite")
     # Of a finished run the report tells it.
     trainings = {} if summary else read_trainings(path)
@@ -71,9 +71,20 @@ def _described(path: Path, now: float) -> dict[str, Any]:
     }
 
 
+def _changes(path: Path) -> Iterator[float]:
+    """Yields when each file of a run was written, in seconds since 1970."""
+    for one in _written(path):
+        with contextlib.suppress(FileNotFoundError):  # Gone since it was listed.
+            found = one.stat()
+            # Who reads the log makes an empty file of changes, too.
+            if found.st_size:
+                yield found.st_mtime
+
+
 def _written(path: Path) -> Iterator[Path]:
     """Yields the files that a run writes on its way."""
-    yield from (one for one in path.iterdir() if one.is_file())
+    # Who only reads the log makes an index beside it.
+    yield from (one for one in path.iterdir() if one.is_file() and not one.name.endswith("-shm"))
     for name in ("checkpoints", "candidates", TRAININGS):
         yield from (path / name).glob("*")
 
@@ -93,7 +104,7 @@ def _trials(path: Path) -> tuple[int, list[tuple[float, float]]]:
         return 0, []
     try:
         # Reads what is committed and locks nobody out.
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as log:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as log:
             (proposed,) = log.execute("select count(*) from proposal").fetchone()
             rows = log.execute("select metrics from result where metrics is not null").fetchall()
         metrics = [json.loads(text) for (text,) in rows]
@@ -110,7 +121,7 @@ def _cluster(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as log:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as log:
             attempts = log.execute(
                 "select node, count(*) filter (where ended is null), count(*) filter (where outcome = ?), "
                 "count(*) filter (where outcome <> ?) from attempt group by node order by node",

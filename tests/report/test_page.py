@@ -27,7 +27,7 @@ from sparsenas.report.run import Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary
 
 EVIL = "</script><script>alert(1)</script>\"'&<b>"
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "wbr"}
 
 
 def trial(i: int, *, accuracy: float, latency_ms: float, is_finalist: bool = False) -> TrialPoint:

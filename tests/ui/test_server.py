@@ -1,8 +1,10 @@
 """The page of runs: what it tells of each, and whom it answers."""
 
 import json
+import os
 import sqlite3
 import threading
+import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -60,6 +62,14 @@ def test_runs_tell_how_far_they_are(runs):
     assert (found["odd"]["space"], found["odd"]["points"]) == (None, [])
     later = {run["name"]: run["state"] for run in list_runs(runs, now=going["changed"] + 3600)}
     assert later == {NAME: "stopped", "done": "finished", "odd": "stopped"}
+
+
+def test_reading_a_run_does_not_make_it_go_on(runs):
+    hour_ago = time.time() - 3600
+    for path in (runs / NAME).iterdir():
+        os.utime(path, (hour_ago, hour_ago))
+    for _ in range(2):
+        assert {run["name"]: run["state"] for run in list_runs(runs)}[NAME] == "stopped"
 
 
 def test_a_run_that_is_written_to_is_only_read(runs):
