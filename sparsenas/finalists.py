@@ -36,14 +36,20 @@ class Measured:
 
 def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
     """Returns the most accurate distinct trials within the target, the faster one first among equals."""
-    distinct = {trial.arch: trial for trial in reversed(trials)}.values()
-    within = [trial for trial in distinct if within_target(trial, target_ms)]
-    if not within:
-        fastest = min(trial.metrics["latency_ms"] for trial in distinct)
+    chosen = most_accurate(trials, target_ms=target_ms, count=count)
+    if not chosen:
+        fastest = min(trial.metrics["latency_ms"] for trial in trials)
         raise UserError(
             f"None of {len(trials)} trials met {target_ms:.4f} ms, the fastest takes {fastest:.4f} ms; "
             "search longer (--trials) or for a higher --target-ms."
         )
+    return chosen
+
+
+def most_accurate(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
+    """Returns what `choose_finalists` does, or nothing where no trial is within the target."""
+    distinct = {trial.arch: trial for trial in reversed(trials)}.values()
+    within = [trial for trial in distinct if within_target(trial, target_ms)]
     return sorted(within, key=lambda t: (-t.metrics["accuracy"], t.metrics["latency_ms"], t.number))[:count]
 
 

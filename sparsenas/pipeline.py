@@ -10,27 +10,26 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from sparsenas import candidates, checkpoint, files, train
-from sparsenas.believed import note_beliefs
+from sparsenas.baselines import choose_baselines
+from sparsenas.believed import belief_rows, note_beliefs
 from sparsenas.candidates import Candidate, Context, Trained
 from sparsenas.cluster.crew import Crew
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.data import Data, load
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
-from sparsenas.finalists import (
-    choose_finalists,
-    choose_winner,
-    measure_finalists,
-    so_far,
-)
+from sparsenas.final import finals
+from sparsenas.finalists import so_far
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.nn.pure import Variables
+from sparsenas.objectives import Costs
 from sparsenas.progress import Progress, Silent, Update, Watch
 from sparsenas.record import Record, best_so_far
 from sparsenas.report.charts import figure_svg
@@ -49,17 +48,18 @@ from sparsenas.search_settings import (
 )
 from sparsenas.space import Arch, Space
 from sparsenas.strategies.base import Strategy
-from sparsenas.strategies.beliefs import FILE as BELIEFS
-from sparsenas.strategies.beliefs import read_beliefs
 from sparsenas.strategies.catalog import SOFT, STRATEGIES, Aim, Factory, make
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.halving import Schedule
 from sparsenas.supernet import supernet
+from sparsenas.train import Evaluator
 from sparsenas.trials import Trial, TrialLog
 from sparsenas.winner import conclude
 
 # What TensorBoard calls the groups of a run, beside the finalists.
 SUPERNET, TRIALS, CHOICES = "supernet", "trials", "choices"
+# A search for another latency, because predictions were off, has this part of the trials on top.
+_MORE = 4
 
 
 def run(
@@ -96,7 +96,8 @@ def run(
     aim = choose_aim(settings, space, latency, target_ms)
     gradient = settings.strategy in DIFFERENTIABLE
     if not gradient:
-        proposing = make(settings.strategy, strategy or STRATEGIES[settings.strategy], space, aim)
+        factory = strategy or STRATEGIES[settings.strategy]
+        proposing = make(settings.strategy, factory, space, aim)
         reward = choose_reward(settings, target_ms)
 
     cluster = dataclasses.replace(cluster or ClusterSettings(), workers=workers)
@@ -119,9 +120,14 @@ def run(
         if log.notice:
             with progress.stage("Repair the log of trials") as update:
                 update(1, 1, log.notice)
+        fastest_ms = latency.least(len(space.choices))[1]
+        baselines: dict[str, Arch] = {}
+        # Trials after a search for another predicted latency; None where that takes long.
+        again: Callable[[float, Update], list[Trial]] | None = None
         if gradient:
+            again = partial(_descend, settings, space, data, aim.costs, target_ms, log, folder, record)
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
-                trials = _descend(settings, space, data, latency, target_ms, log, folder, record, update)
+                trials = again(target_ms * (1 - settings.margin), update)
         elif settings.evaluate == "train":
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
                 trials = _search_by_training(
@@ -130,37 +136,47 @@ def run(
         else:
             with progress.stage("Train the supernet") as update:
                 variables = _supernet(settings, context, folder, log, cluster, digest, record, update)
+            score = train.supernet_evaluator(
+                supernet(space),
+                space,
+                variables,
+                calibration=data.train,
+                validation=data.validation,
+                chunk=settings.batch,
+            )
+            look = partial(_search, settings, space, latency, factory, score, log)
+            again = partial(look, settings.trials + max(settings.trials // _MORE, 1))
             with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-                trials = _search(
-                    settings, space, data, variables, aim, proposing, reward, target_ms, log, update
-                )
+                trials = look(settings.trials, target_ms * (1 - settings.margin), update)
+            if settings.baselines:
+                with progress.stage("Choose networks with one sparsity to compare with") as update:
+                    baselines = _baselines(settings, space, latency, score, target_ms)
+                    update(1, 1, f"{len(baselines)} networks")
         if not gradient:
             said = note_beliefs(space, proposing, reward, log, folder, name=settings.strategy)
             if said is not None:
                 with progress.stage("Probabilities of the choices over time") as update:
                     update(1, 1, "; ".join(said) or "nothing collapsed")
-        record.events(TRIALS, best_so_far([one.metrics for one in trials], target_ms=target_ms))
-        _record_beliefs(record, folder)
         search_seconds = time.perf_counter() - started
-        chosen = choose_finalists(
-            trials, target_ms=target_ms * (1 - settings.margin), count=settings.finalists
-        )
         with progress.stage("Train finalists and the dense twin from scratch") as update:
-            jobs = [Candidate(arch=space.parse(trial.arch)) for trial in chosen]
-
-            def train_all(jobs: Sequence[Candidate]) -> dict[Candidate, Trained]:
-                return _candidates(context, crew, jobs, folder, digest, record, update)
-
-            trained = train_all(jobs[:-1])
-            # The twin of the best so far trains beside the last one; another winner's comes after.
-            favourite = max(trained.values(), key=lambda one: one.accuracy, default=None)
-            twins = [dataclasses.replace(favourite.candidate, dense=True)] if favourite else []
-            trained |= train_all([*jobs[-1:], *twins])
-            finalists = measure_finalists(settings, space, data, table, [trained[job] for job in jobs])
-            best = choose_winner(finalists, target_ms=target_ms)
-            twin = dataclasses.replace(best.trained.candidate, dense=True)
-            dense = trained[twin] if twin in trained else train_all([twin])[twin]
-            update(1, 1, f"{best.latency_ms:.4f} ms, dense {best.dense_latency_ms:.4f} ms, both measured")
+            final = finals(
+                settings,
+                space,
+                data,
+                table,
+                trials,
+                target_ms=target_ms,
+                train_all=lambda jobs: _candidates(context, crew, jobs, folder, digest, record, update),
+                search_again=lambda budget_ms: (
+                    again(budget_ms, update) if again and budget_ms >= fastest_ms else trials
+                ),
+                baselines=baselines,
+            )
+            best = final.best
+            note = f"{best.latency_ms:.4f} ms, dense {best.dense_latency_ms:.4f} ms, both measured"
+            update(1, 1, note + final.note)
+        record.events(TRIALS, best_so_far([one.metrics for one in final.trials], target_ms=target_ms))
+        record.events(CHOICES, belief_rows(folder))
 
     with progress.stage("Check the winner against JAX and write the report") as update:
         summary, report = conclude(
@@ -169,10 +185,7 @@ def run(
             data,
             table,
             target_ms,
-            trials,
-            finalists,
-            best,
-            dense,
+            final,
             search_seconds,
             command,
             folder,
@@ -188,11 +201,12 @@ def _descend(
     settings: SearchSettings,
     space: Space,
     data: Data,
-    latency: SpaceLatency,
+    costs: Costs,
     target_ms: float,
     log: TrialLog,
     folder: Path,
     record: Record,
+    budget_ms: float,
     update: Update,
 ) -> list[Trial]:
     return descend(
@@ -200,11 +214,13 @@ def _descend(
         settings.strategy,
         DIFFERENTIABLE[settings.strategy],
         data,
-        latency,
+        costs,
         log,
         folder,
         settings.architecture,
         target_ms=target_ms * (1 - settings.margin),
+        budget_ms=budget_ms,
+        combine=settings.combine,
         seed=settings.seed,
         note=lambda step, numbers: record.note(SUPERNET, step, numbers),
         update=update,
@@ -289,23 +305,17 @@ def _search_by_training(
 def _search(
     settings: SearchSettings,
     space: Space,
-    data: Data,
-    variables: Variables,
-    aim: Aim,
-    strategy: Strategy,
-    reward: Reward,
-    target_ms: float,
+    latency: SpaceLatency,
+    factory: Factory,
+    score: Evaluator,
     log: TrialLog,
+    count: int,
+    budget_ms: float,
     update: Update,
 ) -> list[Trial]:
-    accuracies = train.supernet_evaluator(
-        supernet(space),
-        space,
-        variables,
-        calibration=data.train,
-        validation=data.validation,
-        chunk=settings.batch,
-    )
+    """Returns the trials when there are `count` of them, in a search for that predicted latency."""
+    target_ms = budget_ms / (1 - settings.margin)
+    aim = choose_aim(settings, space, latency, target_ms)
 
     def evaluate(archs: Sequence[Arch]) -> list[dict[str, float]]:
         found = aim.costs.metrics(archs)
@@ -313,7 +323,7 @@ def _search(
         over = aim.costs.excess(np.array(archs)) > 0
         admitted = [i for i in range(len(archs)) if settings.strategy in SOFT or not over[i]]
         if admitted:
-            scores = accuracies([archs[i] for i in admitted])
+            scores = score([archs[i] for i in admitted])
             for i, accuracy in zip(admitted, scores, strict=True):
                 found[i]["accuracy"] = float(accuracy)
         return found
@@ -321,16 +331,26 @@ def _search(
     trials: list[Trial] = []
     for trials in search(
         space,
-        strategy,
-        reward,
+        make(settings.strategy, factory, space, aim),
+        choose_reward(settings, target_ms),
         evaluate,
         log,
-        trials=settings.trials,
+        trials=count,
         batch=settings.batch,
         seed=settings.seed,
     ):
-        update(len(trials), settings.trials, so_far(trials, target_ms))
+        update(len(trials), count, so_far(trials, target_ms))
     return trials
+
+
+def _baselines(
+    settings: SearchSettings, space: Space, latency: SpaceLatency, score: Evaluator, target_ms: float
+) -> dict[str, Arch]:
+    budgets = {
+        "" if part == 1 else f", {part:g} of the target": part * target_ms * (1 - settings.margin)
+        for part in settings.baselines
+    }
+    return choose_baselines(space, latency, score, budgets, np.random.default_rng(settings.seed))
 
 
 def _candidates(
@@ -364,22 +384,6 @@ def _candidates(
 def _counts(data: Data) -> str:
     sizes = (len(split.labels) for split in (data.train, data.validation, data.test))
     return "{} train, {} validation, {} test images, {} classes".format(*sizes, len(data.classes))
-
-
-def _record_beliefs(record: Record, folder: Path) -> None:
-    """Makes events of what a strategy believed, where it had probabilities."""
-    path = folder / BELIEFS
-    if not path.exists():
-        return
-    found = read_beliefs(path)
-    each = list(zip(found.choices, found.options, found.probabilities, strict=True))
-    for row, at in enumerate(found.at):
-        numbers = {
-            f"{choice}/{option}": float(probability)
-            for choice, options, probabilities in each
-            for option, probability in zip(options, probabilities[row], strict=True)
-        }
-        record.events(CHOICES, [(at, numbers)])
 
 
 def _losses(record: Record, update: Update) -> Callable[[int, int, dict[str, float]], None]:

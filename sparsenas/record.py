@@ -35,6 +35,7 @@ class Record:
         self._folder = folder
         self._texts: dict[str, TextIO] = {}
         self._writers: dict[str, SummaryWriter] = {}
+        self._last: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -49,15 +50,20 @@ class Record:
             UserError: where the folder cannot be written.
         """
         try:
+            if step <= self._last.get(name, -1):  # It is done once more.
+                self._texts.pop(name).close()
+                self._writers.pop(name).close()
             if name not in self._texts:
                 path = self._folder / TRAININGS / f"{name}.jsonl"
                 kept = [row for row in _rows(path) if row[0] < step]
                 files.write(path, "".join(map(_line, kept)))
                 self._texts[name] = path.open("a", encoding="utf-8")
+                self._writer(name)
                 self.events(name, kept)
             self._texts[name].write(_line((step, numbers)))
             self._texts[name].flush()
             _add(self._writers[name], (step, numbers))
+            self._last[name] = step
         except OSError as error:
             raise UserError(f"Cannot write how {name} goes in {self._folder}: {error.strerror}.") from None
 
@@ -68,19 +74,22 @@ class Record:
         self.events(name, rows)
 
     def events(self, name: str, rows: Iterable[Row]) -> None:
-        """Adds events alone; the first call of a start replaces those of earlier starts."""
-        if name not in self._writers:
-            place = self._folder / EVENTS / name
-            for old in place.glob("events.*"):
-                old.unlink()
-            self._writers[name] = SummaryWriter(str(place), flush_secs=_FLUSH_SECONDS)
+        """Adds events alone; the first ones of a start replace those of earlier starts."""
         for row in rows:
-            _add(self._writers[name], row)
+            _add(self._writer(name), row)
 
     def close(self) -> None:
         """Writes what is not written yet."""
         for one in (*self._texts.values(), *self._writers.values()):
             one.close()
+
+    def _writer(self, name: str) -> SummaryWriter:
+        if name not in self._writers:
+            place = self._folder / EVENTS / name
+            for old in place.glob("events.*"):
+                old.unlink()
+            self._writers[name] = SummaryWriter(str(place), flush_secs=_FLUSH_SECONDS)
+        return self._writers[name]
 
 
 def read_trainings(folder: Path) -> dict[str, list[Row]]:

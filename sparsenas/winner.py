@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from sparsenas import checkpoint, files, native, train
-from sparsenas.candidates import Trained
+from sparsenas.baselines import FILE as BASELINES
+from sparsenas.baselines import Baseline, write_baselines
 from sparsenas.data import Data
 from sparsenas.export.snas import to_bytes
+from sparsenas.final import Final
 from sparsenas.finalists import Measured, folded, variables_of
 from sparsenas.latency.model import LatencyModel
 from sparsenas.record import read_trainings
@@ -22,7 +24,6 @@ from sparsenas.strategies.beliefs import FILE as BELIEFS
 from sparsenas.strategies.beliefs import Beliefs, read_beliefs
 from sparsenas.strategies.collapse import warnings
 from sparsenas.supernet import supernet
-from sparsenas.trials import Trial
 
 
 def conclude(
@@ -31,15 +32,13 @@ def conclude(
     data: Data,
     table: LatencyModel,
     target_ms: float,
-    trials: Sequence[Trial],
-    finalists: Sequence[Measured],
-    best: Measured,
-    dense: Trained,
+    final: Final,
     search_seconds: float,
     command: str,
     folder: Path,
 ) -> tuple[Summary, RunReport]:
     """Writes the winner's files and says what was found."""
+    best, dense, trials, finalists = final.best, final.dense, final.trials, final.finalists
     arch = best.trained.candidate.arch
     fixed = best.trained.candidate.space(space)
     expected = train.logits(supernet(fixed), variables_of(fixed, best.trained), data.test.images)
@@ -69,6 +68,13 @@ def conclude(
         folder / "best" / "weights.safetensors", best.trained.arrays, about={"arch": space.text(arch)}
     )
 
+    if final.baselines:
+        write_baselines(
+            _compared("searched", space, best, data),
+            [_compared(name, space, one, data) for name, one in final.baselines.items()],
+            target_ms,
+            folder / BASELINES,
+        )
     summary = Summary(
         dataset=settings.dataset,
         space=space.name,
@@ -172,6 +178,18 @@ def _layer_times(
             note=record.note,
         )
         for layer, record, time in zip(layers, model.layers, us, strict=True)
+    )
+
+
+def _compared(name: str, space: Space, one: Measured, data: Data) -> Baseline:
+    images = data.test.images.astype(np.float32) / 255
+    return Baseline(
+        name=name,
+        arch=space.text(one.trained.candidate.arch),
+        accuracy=_accuracy(native.Model.from_bytes(one.model).run(images), data.test.labels),
+        validation_accuracy=one.trained.accuracy,
+        latency_ms_predicted=one.latency_ms_predicted,
+        latency_ms_measured=one.latency_ms,
     )
 
 

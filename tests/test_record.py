@@ -47,6 +47,15 @@ def test_training_that_goes_on_replaces_what_it_does_again(tmp_path):
     assert events(tmp_path, "supernet")["loss"] == expected
 
 
+def test_training_that_is_done_once_more_in_one_start_replaces_the_first(tmp_path):
+    with Record(tmp_path) as record:
+        for value in (1.0, 2.0):
+            for step in (1, 2, 3):
+                record.note("supernet", step, {"loss": value})
+    assert [one["loss"] for _, one in read_trainings(tmp_path)["supernet"]] == [2.0] * 3
+    assert events(tmp_path, "supernet")["loss"] == [(1, 2.0), (2, 2.0), (3, 2.0)]
+
+
 def test_line_that_was_cut_off_is_left_out(tmp_path):
     with Record(tmp_path) as record:
         record.whole("a", [(1, {"loss": 1.0}), (2, {"loss": 0.5})])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from sparsenas.baselines import FILE as BASELINES
+from sparsenas.baselines import Baseline, read_baselines
 from sparsenas.cli.lookup import find_experiment, find_space, find_strategy
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
@@ -81,6 +84,8 @@ def main(args: list[str]) -> None:
         terminal.print(f"Stopped. Go on with: sparsenas search --resume {folder}")
         raise
     terminal.print(results(summary))
+    if (folder / BASELINES).exists():
+        terminal.print(compared(*read_baselines(folder / BASELINES)))
     terminal.print(f"Next: sparsenas profile {folder}/best/model.snas, or open {folder}/report.html")
 
 
@@ -117,6 +122,25 @@ def results(summary: Summary):
             ),
         ),
     )
+
+
+def compared(winner: Baseline, baselines: Sequence[Baseline]):
+    """Returns the table of the found network among those with one sparsity in all layers."""
+    rows = [
+        (
+            one.name,
+            one.arch,
+            f"{one.accuracy:.2%}",
+            f"{100 * (winner.accuracy - one.accuracy):+.2f}",
+            f"{one.latency_ms_measured:.4f}",
+            f"{one.latency_ms_measured / winner.latency_ms_measured:.2f}x",
+        )
+        for one in (winner, *baselines)
+    ]
+    columns = (
+        "sparsity", "network", "test accuracy", "found one, points", "measured ms", "of the found one",
+    )  # fmt: skip
+    return table("Among networks with one sparsity in all layers, trained alike", columns, rows)
 
 
 def _check_unchanged(folder: Path, settings: SearchSettings, *, asked: SearchSettings) -> None:
