@@ -42,8 +42,11 @@ def belief_rows(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
     found = read_beliefs(path)
     each = list(zip(found.choices, found.options, found.probabilities, strict=True))
     for row, at in enumerate(found.at):
-        yield at, {
-            f"{choice}/{option}": float(probability)
-            for choice, options, probabilities in each
-            for option, probability in zip(options, probabilities[row], strict=True)
-        }
+        yield (
+            at,
+            {
+                f"{choice}/{option}": float(probability)
+                for choice, options, probabilities in each
+                for option, probability in zip(options, probabilities[row], strict=True)
+            },
+        )

@@ -15,7 +15,7 @@ from sparsenas.final import Final
 from sparsenas.finalists import Measured, folded, variables_of
 from sparsenas.latency.model import LatencyModel
 from sparsenas.record import read_trainings
-from sparsenas.report.run import Belief, Curve, Finalist, LayerTime, RunReport, TrialPoint
+from sparsenas.report.run import BaselinePoint, Belief, Curve, Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary
 from sparsenas.run_folder import versions
 from sparsenas.search_settings import SearchSettings
@@ -68,10 +68,11 @@ def conclude(
         folder / "best" / "weights.safetensors", best.trained.arrays, about={"arch": space.text(arch)}
     )
 
-    if final.baselines:
+    baselines = [_compared(name, space, one, data) for name, one in final.baselines.items()]
+    if baselines:
         write_baselines(
             _compared("searched", space, best, data),
-            [_compared(name, space, one, data) for name, one in final.baselines.items()],
+            baselines,
             target_ms,
             folder / BASELINES,
         )
@@ -117,6 +118,10 @@ def conclude(
                 latency_ms_measured=finalist.latency_ms,
             )
             for finalist in finalists
+        ),
+        baselines=tuple(
+            BaselinePoint(name=one.name, accuracy=one.accuracy, latency_ms_measured=one.latency_ms_measured)
+            for one in baselines
         ),
         layers=_layer_times(settings, runtime, best.network.layers),
         dense_layers=_layer_times(settings, dense_runtime, dense_network.layers),

@@ -36,6 +36,20 @@ class Finalist:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaselinePoint:
+    """A network with one sparsity in all layers, trained and measured like a finalist.
+
+    Attributes:
+        name: says the sparsity, and for what part of the target it was chosen.
+        accuracy: on the test images.
+    """
+
+    name: str
+    accuracy: float
+    latency_ms_measured: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerTime:
     """A layer of a network as the native runtime ran it.
 
@@ -92,6 +106,7 @@ class RunReport:
         machine: `cpu`, `isa`, `cores`, `pinned_core`, ... of the machine that measured.
         command: repeats the run when typed into a shell.
         versions: of the programs that a result depends on, by name.
+        baselines: what the winner is to be compared with beside its dense twin.
         beliefs: of strategies that have probabilities, one for each choice.
         unit_of_beliefs: what their `at` counts: trials or steps.
         warnings: what is suspicious about them.
@@ -106,6 +121,7 @@ class RunReport:
     machine: Mapping[str, Any]
     command: str
     versions: Mapping[str, str]
+    baselines: tuple[BaselinePoint, ...] = ()
     beliefs: tuple[Belief, ...] = ()
     unit_of_beliefs: str = "trials"
     warnings: tuple[str, ...] = ()
