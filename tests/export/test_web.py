@@ -14,7 +14,7 @@ from sparsenas.cross import repository
 from sparsenas.errors import UserError
 from sparsenas.export.network import normalized, random_network, reference
 from sparsenas.export.snas import to_bytes
-from sparsenas.export.web import ISAS, dense_twin, run_web, to_web
+from sparsenas.export.web import ISAS, dense_twin, to_web
 from sparsenas.networks.catalog import REFERENCES
 from sparsenas.networks.net import Net
 from sparsenas.networks.pruning import uniform
