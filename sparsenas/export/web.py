@@ -16,6 +16,7 @@ from sparsenas import native
 from sparsenas.cross import built, repository
 from sparsenas.export.network import LayerWeights, Network
 from sparsenas.export.snas import to_bytes
+from sparsenas.look import PAGE_CSS
 from sparsenas.visit import visit
 
 ISAS = ("wasm_relaxed", "wasm128", "scalar")
@@ -52,6 +53,7 @@ def to_web(network: Network, dense: Network | None = None, *, float16: bool = Fa
     scripts = repository() / "native" / "wasm"
     runtimes = built("wasm", "sparsenas_web") / "wasm" / "web"
     files = {path.name: path.read_bytes() for path in sorted((scripts / "page").iterdir())}
+    files["page.css"] = PAGE_CSS.encode() + files["page.css"]
     files["runtime.js"] = (scripts / "sparsenas.mjs").read_bytes()
     for isa in ISAS:
         data = (runtimes / f"sparsenas_{isa}.wasm").read_bytes()
