@@ -1,6 +1,7 @@
 """sparsenas bench strategies: how few evaluations each needs."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ class Options:
         evaluations: numbers of architectures after which they are compared.
         strategy: only these; all if left out.
         noisy: also searches that see one training of each architecture instead of the mean of all.
+        workers: processes that share the seeds; as many as there are cores if left out.
         json: also write every figure to this file.
         picture: also draw them into this file, as SVG.
     """
@@ -34,6 +36,7 @@ class Options:
     evaluations: Counts = (25, 50, 100, 200, 300)
     strategy: tuple[str, ...] = ()
     noisy: bool = False
+    workers: int | None = None
     json: Path | None = None
     picture: Path | None = None
 
@@ -49,6 +52,8 @@ def main(args: list[str]) -> None:
         raise UserError(f"`--seeds` must be at least 1, found {options.seeds}.")
     if not options.evaluations or min(options.evaluations) < 1:
         raise UserError("`--evaluations` must be numbers of at least 1.")
+    if options.workers is not None and options.workers < 1:
+        raise UserError(f"`--workers` must be at least 1, found {options.workers}.")
     unknown = [name for name in options.strategy if name not in NAMES]
     if unknown:
         raise UserError(f"No strategy named {unknown[0]!r}. There are: {', '.join(NAMES)}.")
@@ -61,6 +66,7 @@ def main(args: list[str]) -> None:
             evaluations=tuple(sorted(set(options.evaluations))),
             only=options.strategy,
             noisy=options.noisy,
+            workers=options.workers or os.cpu_count() or 1,
             report=update,
         )
     records = result["records"]

@@ -62,6 +62,10 @@ def test_records_have_the_fields_that_are_promised():
         [TABLE], seeds=2, evaluations=(6, 12), only=("random", "nsga2"), noisy=True
     )
     assert result.keys() == {"machine", "version", "records"}
+    shared = bench.bench_strategies(
+        [TABLE], seeds=2, evaluations=(6, 12), only=("random", "nsga2"), noisy=True, workers=2
+    )
+    assert shared["records"] == result["records"]
     assert [(r["table"], r["strategy"], r["evaluations"]) for r in result["records"]] == list(
         itertools.product(("grid", "grid, one training"), ("random", "nsga2"), (6, 12))
     )
@@ -113,7 +117,7 @@ def test_picture_names_every_strategy_and_table():
 
 def test_command_writes_table_file_and_picture(tmp_path, capsys):
     write_table(TABLE, tmp_path / "grid.json")
-    args = ["--table", str(tmp_path / "grid.json"), "--seeds", "2", "--evaluations", "4,8"]
+    args = ["--table", str(tmp_path / "grid.json"), "--seeds", "2", "--evaluations", "4,8", "--workers", "1"]
     args += ["--strategy", "random", "nsga2", "--json", str(tmp_path / "out.json")]
     assert main(["bench", "strategies", *args, "--picture", str(tmp_path / "out.svg")]) == 0
     shown = capsys.readouterr().out
@@ -129,6 +133,7 @@ def test_command_writes_table_file_and_picture(tmp_path, capsys):
         ([], "--table FILE"),
         (["--table", "none.json"], "No such file"),
         (["--table", "none.json", "--seeds", "0"], "`--seeds` must be at least 1"),
+        (["--table", "none.json", "--workers", "0"], "`--workers` must be at least 1"),
         (["--table", "none.json", "--evaluations", "0"], "`--evaluations` must be"),
         (["--table", "none.json", "--strategy", "luck"], "There are: random"),
     ],

@@ -6,6 +6,9 @@ import numpy as np
 
 from sparsenas.bench.tabular import Table
 
+# It ends when it has evaluated so many times as many as wanted, those that it knew among them.
+_AGAIN = 10
+
 
 def installed() -> bool:
     """Tells whether pymoo can be imported."""
@@ -18,7 +21,8 @@ def play(
     """Returns the rows of a table that pymoo evaluates, in its order.
 
     Integers as its documentation has them: random ones first, then simulated binary crossover and polynomial
-    mutation, rounded; no architecture twice.
+    mutation, rounded. It may propose again what has left its population; that costs it no evaluation, as it
+    costs none of ours.
 
     Args:
         accuracy: [N], what its evaluations see.
@@ -39,7 +43,7 @@ def play(
         eliminate_duplicates=True,
     )
     problem = Problem(n_var=len(sizes), n_obj=2, xl=np.zeros(len(sizes)), xu=sizes - 1, vtype=int)
-    algorithm.setup(problem, termination=("n_eval", evaluations), seed=seed, verbose=False)
+    algorithm.setup(problem, termination=("n_eval", _AGAIN * evaluations), seed=seed, verbose=False)
     rows: list[int] = []
     while algorithm.has_next() and len(rows) < evaluations:
         asked = algorithm.ask()
@@ -48,5 +52,5 @@ def play(
         found = table.rows(asked.get("X").round().astype(int))
         asked.set("F", np.stack([-accuracy[found], table.costs[cost][found]], 1))
         algorithm.tell(infills=asked)
-        rows += found.tolist()
+        rows += [row for row in dict.fromkeys(found.tolist()) if row not in rows]
     return np.array(rows[:evaluations])
