@@ -46,6 +46,7 @@ def descend(
     combine: Literal["worst", "weighted"],
     seed: int,
     update: Update,
+    finish: bool = False,
 ) -> list[Trial]:
     """Returns the trials: the most probable networks that land at the budget, and those of the log.
 
@@ -57,6 +58,7 @@ def descend(
         target_ms: what the search trains for.
         budget_ms: what networks take at most, as predicted: the target, or another one if predictions turned
             out to be off.
+        finish: train no further than an earlier start did.
 
     Raises:
         UserError: where training diverges, or what the folder keeps belongs to another search.
@@ -85,6 +87,7 @@ def descend(
         seed=seed,
         report=_reporter(update, target_ms),
         keeper=Keeper(folder=folder / "checkpoints" / "architecture", about=about, every=_CHECKPOINT_EVERY),
+        finish=finish,
     )
     problems = warnings(space, searched.beliefs)
     write_beliefs(searched.beliefs, folder / FILE, strategy=name, warnings=problems)

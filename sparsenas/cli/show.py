@@ -13,6 +13,7 @@ from rich.progress import (
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.table import Table
 
@@ -37,6 +38,8 @@ class TerminalProgress:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[note]}"),
         )
         # A pipe or a file gets the finished lines only.
@@ -49,7 +52,11 @@ class TerminalProgress:
                 last = note or last
                 progress.update(task, completed=done, total=total, note=last)
 
-            yield update
+            try:
+                yield update
+            except KeyboardInterrupt:
+                self._console.print(f"Stopped: {title}  {last}", markup=False)
+                raise
         seconds = time.perf_counter() - started
         self._console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]  {last}")
 
@@ -80,7 +87,11 @@ class TerminalProgress:
                     printed = time.perf_counter()
                     self._console.print(f"{title}: {summary(done, total, status)}; {note}", markup=False)
 
-            yield show
+            try:
+                yield show
+            except KeyboardInterrupt:
+                self._console.print(f"Stopped: {title}  {last}", markup=False)
+                raise
         seconds = time.perf_counter() - started
         self._console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]  {last}")
 

@@ -7,7 +7,11 @@ from sparsenas.__main__ import main
 from sparsenas.bench import strategies as bench
 from sparsenas.bench.peers import pymoo_nsga2
 from sparsenas.bench.strategies_picture import strategies_svg
+from sparsenas.bench.pace import bench_pace
 from sparsenas.bench.tabular import write_table
+from sparsenas.cli.lookup import find_space
+from sparsenas.latency.tabulate import tabulate
+from sparsenas.strategies.catalog import STRATEGIES
 from sparsenas.strategies.random import random
 from tests.strategies.spaces import grid
 
@@ -143,3 +147,14 @@ def test_mistakes_are_one_line(args, said, capsys):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_pace_has_every_strategy_with_a_long_past():
+    table = find_space("tiny")
+    latency = tabulate(table, lambda layer: 1e-6 * layer.macs)
+    found = bench_pace(table, latency, past=30, steps=3)
+    assert [one["strategy"] for one in found["records"]] == list(STRATEGIES)
+    for one in found["records"]:
+        assert one["past"] == 30
+        assert one["ask_and_tell_ms_of_95_percent"] >= one["ask_and_tell_ms"] > 0
+    assert found["architectures_per_second"] > 0
