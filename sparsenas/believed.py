@@ -1,12 +1,12 @@
 """What the strategy of a run believed over time, found from its log and left in its folder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sparsenas.reward import Reward
 from sparsenas.space import Space
 from sparsenas.strategies.base import Result, Strategy
-from sparsenas.strategies.beliefs import FILE, replayed, write_beliefs
+from sparsenas.strategies.beliefs import FILE, read_beliefs, replayed, write_beliefs
 from sparsenas.strategies.collapse import warnings
 from sparsenas.trials import Trial
 
@@ -31,3 +31,22 @@ def note_beliefs(
     found = warnings(space, beliefs)
     write_beliefs(beliefs, folder / FILE, strategy=name, warnings=found)
     return found
+
+
+def belief_rows(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yields each time that a run's beliefs were noted with the probability of every option, by choice and
+    option; nothing where its strategy had none."""
+    path = folder / FILE
+    if not path.exists():
+        return
+    found = read_beliefs(path)
+    each = list(zip(found.choices, found.options, found.probabilities, strict=True))
+    for row, at in enumerate(found.at):
+        yield (
+            at,
+            {
+                f"{choice}/{option}": float(probability)
+                for choice, options, probabilities in each
+                for option, probability in zip(options, probabilities[row], strict=True)
+            },
+        )

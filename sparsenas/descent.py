@@ -45,6 +45,7 @@ def descend(
     budget_ms: float,
     combine: Literal["worst", "weighted"],
     seed: int,
+    note: Callable[[int, dict[str, float]], None],
     update: Update,
     finish: bool = False,
 ) -> list[Trial]:
@@ -59,6 +60,7 @@ def descend(
         budget_ms: what networks take at most, as predicted: the target, or another one if predictions turned
             out to be off.
         finish: train no further than an earlier start did.
+        note: is told the numbers of every step that training reports.
 
     Raises:
         UserError: where training diverges, or what the folder keeps belongs to another search.
@@ -85,7 +87,7 @@ def descend(
         settings,
         target_ms=target_ms,
         seed=seed,
-        report=_reporter(update, target_ms),
+        report=_reporter(note, update, target_ms),
         keeper=Keeper(folder=folder / "checkpoints" / "architecture", about=about, every=_CHECKPOINT_EVERY),
         finish=finish,
     )
@@ -120,8 +122,11 @@ def _limits(costs: Costs, target_ms: float, combine: Literal["worst", "weighted"
     return Limits(costs=tuple(costs.functions[one.name] for one in limits), limits=limits, combine=combine)
 
 
-def _reporter(update: Update, target_ms: float) -> Callable[[int, int, dict[str, float]], None]:
+def _reporter(
+    note: Callable[[int, dict[str, float]], None], update: Update, target_ms: float
+) -> Callable[[int, int, dict[str, float]], None]:
     def report(step: int, total: int, metrics: dict[str, float]) -> None:
+        note(step, metrics)
         share = metrics["latency_ms"] / target_ms
         update(step, total, f"loss {metrics['loss']:.3f}, expected latency {share:.0%} of the target")
 

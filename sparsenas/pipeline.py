@@ -1,11 +1,13 @@
 """The main path: from a space and a data set to the fastest network that is still accurate.
 
 A run is a folder. Every stage leaves its result there, so that a run that was stopped goes on where it was:
-config.json, trials.sqlite, checkpoints/, candidates/, best/, summary.json, report.html.
+config.json, trials.sqlite, checkpoints/, candidates/, trainings/, tensorboard/, best/, summary.json,
+report.html.
 """
 
 import contextlib
 import dataclasses
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +19,7 @@ import numpy as np
 
 from sparsenas import candidates, checkpoint, files, train
 from sparsenas.baselines import choose_baselines
-from sparsenas.believed import note_beliefs
+from sparsenas.believed import belief_rows, note_beliefs
 from sparsenas.candidates import Candidate, Context, Trained
 from sparsenas.cluster.crew import Crew
 from sparsenas.cluster.settings import ClusterSettings
@@ -25,16 +27,17 @@ from sparsenas.data import Data, load
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
 from sparsenas.final import finals
-from sparsenas.finalists import so_far
+from sparsenas.finalists import check_device, so_far
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.nn.pure import Variables
 from sparsenas.objectives import Costs
 from sparsenas.progress import Progress, Silent, Update, Watch
+from sparsenas.record import Record, best_so_far
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.summary import Summary, write_summary
 from sparsenas.reward import Reward
-from sparsenas.run_folder import latency_of
+from sparsenas.run_folder import check_unchanged, latency_of
 from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.search_settings import (
@@ -54,6 +57,8 @@ from sparsenas.train import Evaluator
 from sparsenas.trials import Trial, TrialLog
 from sparsenas.winner import conclude
 
+# What TensorBoard calls the groups of a run, beside the finalists.
+SUPERNET, TRIALS, CHOICES = "supernet", "trials", "choices"
 # A search for another latency, because predictions were off, has this part of the trials on top.
 _MORE = 4
 
@@ -110,8 +115,10 @@ def run(
         run=folder,
     )
     digest = context.digest()
+    check_unchanged(folder, _facts(settings, space, digest))
     with (
         contextlib.closing(TrialLog(folder / "trials.sqlite")) as log,
+        Record(folder) as record,
         candidates.crew(context, log=log, settings=cluster) as crew,
     ):
         if log.notice:
@@ -122,12 +129,18 @@ def run(
             count = sum(trial.state == "done" for trial in log)
             if not count:
                 raise UserError(f"The run {str(folder)!r} has no trial yet; go on with it, without --finish.")
+        if settings.measure_on is not None:
+            with progress.stage(f"Device {settings.measure_on}") as update:
+                check_device(settings)
+                update(1, 1, "there to measure the finalists")
         fastest_ms = latency.least(len(space.choices))[1]
         baselines: dict[str, Arch] = {}
         # Trials after a search for another predicted latency; None where that takes long.
         again: Callable[[float, Update], list[Trial]] | None = None
         if gradient:
-            again = partial(_descend, settings, space, data, aim.costs, target_ms, finish, log, folder)
+            again = partial(
+                _descend, settings, space, data, aim.costs, target_ms, finish, log, folder, record
+            )
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
                 trials = again(target_ms * (1 - settings.margin), update)
         elif settings.evaluate == "train":
@@ -137,7 +150,7 @@ def run(
                 )
         else:
             with progress.stage("Train the supernet") as update:
-                variables = _supernet(settings, context, folder, log, cluster, digest, update)
+                variables = _supernet(settings, context, folder, log, cluster, digest, record, update)
             score = train.supernet_evaluator(
                 supernet(space),
                 space,
@@ -168,7 +181,7 @@ def run(
                 table,
                 trials,
                 target_ms=target_ms,
-                train_all=lambda jobs: _candidates(context, crew, jobs, folder, digest, update),
+                train_all=lambda jobs: _candidates(context, crew, jobs, folder, digest, record, update),
                 search_again=lambda budget_ms: (
                     again(budget_ms, update) if again and budget_ms >= fastest_ms else trials
                 ),
@@ -177,6 +190,8 @@ def run(
             best = final.best
             note = f"{best.latency_ms:.4f} ms, dense {best.dense_latency_ms:.4f} ms, both measured"
             update(1, 1, note + final.note)
+        record.events(TRIALS, best_so_far([one.metrics for one in final.trials], target_ms=target_ms))
+        record.events(CHOICES, belief_rows(folder))
 
     with progress.stage("Check the winner against JAX and write the report") as update:
         summary, report = conclude(
@@ -206,6 +221,7 @@ def _descend(
     finish: bool,
     log: TrialLog,
     folder: Path,
+    record: Record,
     budget_ms: float,
     update: Update,
 ) -> list[Trial]:
@@ -222,6 +238,7 @@ def _descend(
         budget_ms=budget_ms,
         combine=settings.combine,
         seed=settings.seed,
+        note=lambda step, numbers: record.note(SUPERNET, step, numbers),
         update=update,
         finish=finish,
     )
@@ -234,6 +251,7 @@ def _supernet(
     log: TrialLog,
     cluster: ClusterSettings,
     digest: str,
+    record: Record,
     update: Update,
 ) -> Variables:
     space = context.space
@@ -246,7 +264,7 @@ def _supernet(
             supernet(space).init(np.random.default_rng(settings.seed)), arrays, source=str(path)
         )
     if cluster.resources_for_supernet is None or cluster.workers == 0:
-        variables = candidates.train_supernet(context, report=_losses(update))
+        variables = candidates.train_supernet(context, report=_losses(record, update))
     else:
         with candidates.crew_for_supernet(context, log=log, settings=cluster) as crew:
             variables = None
@@ -359,6 +377,7 @@ def _candidates(
     jobs: Sequence[Candidate],
     folder: Path,
     digest: str,
+    record: Record,
     update: Update,
 ) -> dict[Candidate, Trained]:
     """Trains candidates that have no result in the folder yet."""
@@ -374,9 +393,19 @@ def _candidates(
     for one in candidates.train_candidates(context, crew, missing, data=digest):
         path = folder / "candidates" / f"{one.candidate.name(space)}.safetensors"
         checkpoint.save(path, one.arrays, about={"accuracy": repr(one.accuracy)})
+        record.whole(one.candidate.name(space), one.training)
         done[one.candidate] = one
         update(len(done), len(jobs), f"{one.accuracy:.1%} on validation")
     return done
+
+
+def _facts(settings: SearchSettings, space: Space, digest: str) -> dict[str, str]:
+    """Returns what the settings only name, as hashes."""
+    found = {f"space {settings.space!r}": space.fingerprint(), f"images of {settings.dataset!r}": digest}
+    if settings.strategy.endswith(".py"):
+        content = Path(settings.strategy).read_bytes()
+        found[f"strategy {settings.strategy!r}"] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 def _counts(data: Data) -> str:
@@ -384,8 +413,9 @@ def _counts(data: Data) -> str:
     return "{} train, {} validation, {} test images, {} classes".format(*sizes, len(data.classes))
 
 
-def _losses(update: Update) -> Callable[[int, int, dict[str, float]], None]:
+def _losses(record: Record, update: Update) -> Callable[[int, int, dict[str, float]], None]:
     def report(step: int, total: int, metrics: dict[str, float]) -> None:
+        record.note(SUPERNET, step, metrics)
         update(step, total, f"loss {metrics['loss']:.3f}" if "loss" in metrics else "")
 
     return report

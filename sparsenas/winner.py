@@ -14,11 +14,15 @@ from sparsenas.export.snas import to_bytes
 from sparsenas.final import Final
 from sparsenas.finalists import Measured, folded, variables_of
 from sparsenas.latency.model import LatencyModel
-from sparsenas.report.run import Finalist, LayerTime, RunReport, TrialPoint
+from sparsenas.record import read_trainings
+from sparsenas.report.run import BaselinePoint, Belief, Curve, Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary
 from sparsenas.run_folder import versions
 from sparsenas.search_settings import SearchSettings
 from sparsenas.space import Layer, Space
+from sparsenas.strategies.beliefs import FILE as BELIEFS
+from sparsenas.strategies.beliefs import Beliefs, read_beliefs
+from sparsenas.strategies.collapse import warnings
 from sparsenas.supernet import supernet
 
 
@@ -64,10 +68,11 @@ def conclude(
         folder / "best" / "weights.safetensors", best.trained.arrays, about={"arch": space.text(arch)}
     )
 
-    if final.baselines:
+    baselines = [_compared(name, space, one, data) for name, one in final.baselines.items()]
+    if baselines:
         write_baselines(
             _compared("searched", space, best, data),
-            [_compared(name, space, one, data) for name, one in final.baselines.items()],
+            baselines,
             target_ms,
             folder / BASELINES,
         )
@@ -91,6 +96,7 @@ def conclude(
         file_bytes=len(best.model),
         dense_file_bytes=len(dense_model),
     )
+    beliefs = read_beliefs(folder / BELIEFS) if (folder / BELIEFS).exists() else None
     report = RunReport(
         summary=summary,
         trials=tuple(
@@ -113,13 +119,51 @@ def conclude(
             )
             for finalist in finalists
         ),
+        baselines=tuple(
+            BaselinePoint(name=one.name, accuracy=one.accuracy, latency_ms_measured=one.latency_ms_measured)
+            for one in baselines
+        ),
         layers=_layer_times(settings, runtime, best.network.layers),
         dense_layers=_layer_times(settings, dense_runtime, dense_network.layers),
         machine=table.machine | {"pinned_core": (table.table.how.get("cores") or [None])[-1]},
         command=command,
         versions=versions(),
+        beliefs=() if beliefs is None else _beliefs(beliefs),
+        unit_of_beliefs="trials" if beliefs is None else beliefs.unit,
+        warnings=() if beliefs is None else tuple(warnings(space, beliefs)),
+        curves=_curves(folder),
     )
     return summary, report
+
+
+def _beliefs(found: Beliefs) -> tuple[Belief, ...]:
+    """Returns what the page shows of beliefs: those of choices that have something to choose."""
+    return tuple(
+        Belief(
+            choice=choice,
+            options=tuple(map(str, options)),
+            at=found.at,
+            probabilities=tuple(tuple(map(float, row)) for row in probabilities),
+        )
+        for choice, options, probabilities in zip(
+            found.choices, found.options, found.probabilities, strict=True
+        )
+        if len(options) > 1 and found.at
+    )
+
+
+def _curves(folder: Path) -> tuple[Curve, ...]:
+    """Returns the losses of the trainings of a run, the supernet's first."""
+    trainings = sorted(read_trainings(folder).items(), key=lambda one: (one[0] != "supernet", one[0]))
+    return tuple(
+        Curve(
+            name=f"{name}, loss",
+            steps=tuple(step for step, _ in rows),
+            values=tuple(numbers["loss"] for _, numbers in rows),
+        )
+        for name, rows in trainings
+        if rows and all("loss" in numbers for _, numbers in rows)
+    )
 
 
 def _layer_times(
