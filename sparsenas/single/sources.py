@@ -10,7 +10,7 @@ from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network
 from sparsenas.export.read import read
-from sparsenas.single.weights import Choose, FindSpace, Weights, load_weights, of_supernet
+from sparsenas.single.weights import SUPERNET, Choose, FindSpace, Weights, load_weights, of_supernet
 from sparsenas.space import SPARSE_PATTERNS, Layer
 from sparsenas.sparsity.patterns import Unstructured
 from sparsenas.supernet import supernet
@@ -36,13 +36,14 @@ def find_network(
     Raises:
         UserError: where there is none.
     """
+    if (source / SUPERNET).is_file():
+        source /= SUPERNET
     if source.is_dir() and not checkpoint.steps(source):
         path = source / "best" / ("dense.snas" if dense else "model.snas")
         if not path.is_file():
-            raise UserError(
-                f"Expected a finished run in {str(source)!r}, found no {path}. What a training has so far is "
-                f"in {source / 'checkpoints'}."
-            )
+            so_far = source / "checkpoints"
+            hint = f" What a training has so far is in {so_far}." if so_far.is_dir() else ""
+            raise UserError(f"Expected a finished run in {str(source)!r}, found no {path}.{hint}")
         found = read(path)
     elif dense:
         raise UserError(f"`--dense` is for the folder of a search, found {str(source)!r}.")

@@ -25,6 +25,7 @@ FindSpace = Callable[[str, int | None], Space]
 """`(name, side of the images or None) -> space`."""
 Choose = Callable[[Space], Arch]
 
+SUPERNET = "supernet.safetensors"
 _DENSE = "-dense"
 _STEP, _CHECKPOINTS, _SUPERNET, _ARCHITECTURE = "step-", "checkpoints", "supernet", "architecture"
 # Of the state of a training (`sparsenas.train.loop`), and what variables call it. An average, where there is

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from sparsenas.export.half import halved
 from sparsenas.export.network import LayerWeights, Network, random_network
 from sparsenas.export.read import from_bytes
 from sparsenas.export.snas import column_steps, nibbles, to_bytes, write
+from sparsenas.networks.catalog import REFERENCES
+from sparsenas.networks.pruning import uniform
 from sparsenas.space import IMAGE, Layer
 from sparsenas.sparsity.patterns import Block, KernelPattern, NByM, Unstructured
 
@@ -116,6 +119,15 @@ def test_steps_and_counts_are_packed_where_that_is_smaller(pattern):
             for d in range(row * height, min((row + 1) * height, 101)):
                 weight[d, column] = next(values)
     np.testing.assert_array_equal(weight, network.weights[0].weight)
+
+
+@pytest.mark.parametrize("pattern", [Unstructured(), Block(2), Block(4)])
+def test_a_sparse_mobilenet_is_small(pattern):
+    layers = [*REFERENCES["mobilenet_v1"].layers(rule=uniform(0.9, pattern))]
+    layers[-1] = replace(layers[-1], pattern=pattern, sparsity=0.9)
+    network = random_network(layers, seed=0)
+    assert len(to_bytes(network)) <= 2.2e6
+    assert len(to_bytes(network, float16=True)) <= 1.4e6
 
 
 def test_halves_are_half_as_large():

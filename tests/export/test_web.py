@@ -14,7 +14,7 @@ from sparsenas.cross import repository
 from sparsenas.errors import UserError
 from sparsenas.export.network import normalized, random_network, reference
 from sparsenas.export.snas import to_bytes
-from sparsenas.export.web import ISAS, dense_twin, to_web
+from sparsenas.export.web import ISAS, dense_twin, run_web, to_web
 from sparsenas.networks.catalog import REFERENCES
 from sparsenas.networks.net import Net
 from sparsenas.networks.pruning import uniform
@@ -70,10 +70,11 @@ def test_every_space_runs_there(folder):
     """In the best runtime; the first network of each space in all of them."""
     script = """
     import { SparseNAS } from "./sparsenas.js";
-    export async function run() {
+    export async function run(report) {
       const isas = ISAS.slice(ISAS.indexOf(SparseNAS.isa()));
       const outputs = [];
       for (const { name, thorough } of await (await fetch("models.json")).json()) {
+        await report(outputs.length, 0, name);
         const image = new Float32Array(await (await fetch(`${name}.f32`)).arrayBuffer());
         for (const isa of thorough ? isas : isas.slice(0, 1)) {
           const model = await SparseNAS.load(`${name}.snas`, { isa });
@@ -98,6 +99,18 @@ def test_every_space_runs_there(folder):
         expected = reference(*made[one["name"]])[0]
         # Single precision through up to 100 layers, in another order of additions.
         np.testing.assert_allclose(one["values"], expected, atol=5e-5 * np.abs(expected).max(), rtol=0)
+
+
+def test_the_exported_folder_computes_the_same(folder):
+    network, images = digit_network()
+    np.testing.assert_allclose(run_web(folder, images), reference(network, images), atol=1e-4, rtol=0)
+
+
+def test_nothing_in_the_folder_names_another_place(folder):
+    texts = [path.read_text() for path in folder.iterdir() if path.suffix in (".html", ".js", ".css")]
+    assert len(texts) == 5
+    # Names of formats are no places.
+    assert not [text for text in texts if "://" in text.replace("http://www.w3.org/", "")]
 
 
 def test_models_that_read_planes_run_there(folder, tmp_path):
