@@ -21,7 +21,6 @@ from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 
-
 NAMES = (*DIFFERENTIABLE, PREDICTOR)
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from sparsenas.__main__ import main
 from sparsenas.bench import strategies as bench
+from sparsenas.bench.pace import bench_pace
 from sparsenas.bench.peers import pymoo_nsga2
 from sparsenas.bench.strategies_picture import strategies_svg
-from sparsenas.bench.pace import bench_pace
 from sparsenas.bench.tabular import write_table
 from sparsenas.cli.lookup import find_space
 from sparsenas.latency.tabulate import tabulate
