@@ -4,6 +4,7 @@ Nothing heavy is imported before a command is known, so that `sparsenas --help` 
 """
 
 import importlib
+import os
 import sys
 
 from sparsenas import __version__
@@ -67,5 +68,16 @@ def _fail(message: str) -> int:
     return 2
 
 
+def command() -> None:
+    """Runs one command and ends the process."""
+    code = main()
+    if code == 130:
+        # XLA's threads may still compute what Ctrl-C left, and an orderly end would free what they use.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -47,6 +47,7 @@ def descend(
     seed: int,
     note: Callable[[int, dict[str, float]], None],
     update: Update,
+    finish: bool = False,
 ) -> list[Trial]:
     """Returns the trials: the most probable networks that land at the budget, and those of the log.
 
@@ -58,6 +59,7 @@ def descend(
         target_ms: what the search trains for.
         budget_ms: what networks take at most, as predicted: the target, or another one if predictions turned
             out to be off.
+        finish: train no further than an earlier start did.
         note: is told the numbers of every step that training reports.
 
     Raises:
@@ -87,6 +89,7 @@ def descend(
         seed=seed,
         report=_reporter(note, update, target_ms),
         keeper=Keeper(folder=folder / "checkpoints" / "architecture", about=about, every=_CHECKPOINT_EVERY),
+        finish=finish,
     )
     problems = warnings(space, searched.beliefs)
     write_beliefs(searched.beliefs, folder / FILE, strategy=name, warnings=problems)

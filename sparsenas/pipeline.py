@@ -73,6 +73,7 @@ def run(
     strategy: Factory | None = None,
     command: str = "",
     progress: Progress | None = None,
+    finish: bool = False,
 ) -> Summary:
     """Searches a space, trains and measures the finalists, and leaves the winner in `folder`.
 
@@ -82,6 +83,7 @@ def run(
         workers: networks trained at once; 0 trains them in this process, without Ray.
         cluster: where, and what each may take; its `workers` do not count.
         strategy: what `settings.strategy` names, where that is a file.
+        finish: search no further than an earlier start did, and end with what it found.
     """
     progress = progress or Silent()
     started = time.perf_counter()
@@ -122,6 +124,11 @@ def run(
         if log.notice:
             with progress.stage("Repair the log of trials") as update:
                 update(1, 1, log.notice)
+        count = settings.trials
+        if finish and not gradient:
+            count = sum(trial.state == "done" for trial in log)
+            if not count:
+                raise UserError(f"The run {str(folder)!r} has no trial yet; go on with it, without --finish.")
         if settings.measure_on is not None:
             with progress.stage(f"Device {settings.measure_on}") as update:
                 check_device(settings)
@@ -131,13 +138,15 @@ def run(
         # Trials after a search for another predicted latency; None where that takes long.
         again: Callable[[float, Update], list[Trial]] | None = None
         if gradient:
-            again = partial(_descend, settings, space, data, aim.costs, target_ms, log, folder, record)
+            again = partial(
+                _descend, settings, space, data, aim.costs, target_ms, finish, log, folder, record
+            )
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
                 trials = again(target_ms * (1 - settings.margin), update)
         elif settings.evaluate == "train":
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
                 trials = _search_by_training(
-                    settings, context, aim, proposing, reward, target_ms, log, crew, digest, watch
+                    settings, context, count, aim, proposing, reward, target_ms, log, crew, digest, watch
                 )
         else:
             with progress.stage("Train the supernet") as update:
@@ -151,9 +160,9 @@ def run(
                 chunk=settings.batch,
             )
             look = partial(_search, settings, space, latency, factory, score, log)
-            again = partial(look, settings.trials + max(settings.trials // _MORE, 1))
+            again = None if finish else partial(look, count + max(count // _MORE, 1))
             with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-                trials = look(settings.trials, target_ms * (1 - settings.margin), update)
+                trials = look(count, target_ms * (1 - settings.margin), update)
             if settings.baselines:
                 with progress.stage("Choose networks with one sparsity to compare with") as update:
                     baselines = _baselines(settings, space, latency, score, target_ms)
@@ -209,6 +218,7 @@ def _descend(
     data: Data,
     costs: Costs,
     target_ms: float,
+    finish: bool,
     log: TrialLog,
     folder: Path,
     record: Record,
@@ -230,6 +240,7 @@ def _descend(
         seed=settings.seed,
         note=lambda step, numbers: record.note(SUPERNET, step, numbers),
         update=update,
+        finish=finish,
     )
 
 
@@ -269,6 +280,7 @@ def _supernet(
 def _search_by_training(
     settings: SearchSettings,
     context: Context,
+    count: int,
     aim: Aim,
     strategy: Strategy,
     reward: Reward,
@@ -288,7 +300,7 @@ def _search_by_training(
         crew,
         lambda arch: candidates.candidate_spec(context, arch, data=digest),
         log,
-        trials=settings.trials,
+        trials=count,
         ahead=settings.ahead,
         seed=settings.seed,
         plan=Schedule(rungs, settings.candidate.reduction) if len(rungs) > 1 else None,
@@ -300,7 +312,7 @@ def _search_by_training(
             continue
         shown = time.monotonic()
         finished = sum(trial.state != "open" for trial in trials)
-        watch(finished, settings.trials, so_far(trials, target_ms), crew.status())
+        watch(finished, count, so_far(trials, target_ms), crew.status())
     found = highest_rungs(trials)
     if not found:
         first = next(trial.error for trial in trials)

@@ -6,7 +6,9 @@ import pytest
 
 from sparsenas.cli.lookup import find_space
 from sparsenas.cluster.crew import Finished
+from sparsenas.objectives import Costs, Objective
 from sparsenas.search_ahead import highest_rungs, search_ahead
+from sparsenas.strategies.catalog import STRATEGIES, Aim, make
 from sparsenas.strategies.evolution import regularized_evolution
 from sparsenas.strategies.halving import Schedule
 from sparsenas.strategies.random import random
@@ -45,13 +47,13 @@ class Shuffling:
         return [Finished(job=job, metrics=metrics, error=None)]
 
 
-def run(path, *, seed=0, trials=60, ahead=8, plan=None, log_of=None, **crew):
+def run(path, *, seed=0, trials=60, ahead=8, plan=None, strategy=None, **crew):
     log = TrialLog(path)
     workforce = Shuffling(log, seed=seed, **crew)
     try:
         for found in search_ahead(
             SPACE,
-            regularized_evolution(SPACE, population=16, tournament=4),
+            strategy or regularized_evolution(SPACE, population=16, tournament=4),
             lambda metrics: metrics["accuracy"],
             workforce,
             lambda arch: {"arch": SPACE.text(arch)},
@@ -89,6 +91,26 @@ def test_stopped_search_goes_on_to_the_same_end_without_repeating(tmp_path, plan
     assert resumed == whole
     assert len(after.done) == len(once.done) - stop_after
     assert len(set(once.done)) == len(once.done)
+
+
+LIMITS = (Objective("macs", target=30.0),)
+AIM = Aim(
+    trials=40,
+    objectives=(Objective("accuracy"), *LIMITS),
+    costs=Costs(functions={"macs": lambda archs: 2.0 * archs.sum(1)}, objectives=LIMITS),
+)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_goes_the_same_way_with_any_workers_resumed_or_not(tmp_path, name):
+    def strategy():
+        return make(name, STRATEGIES[name], SPACE, AIM)
+
+    with pytest.raises(Stopped):
+        run(tmp_path / "a", seed=1, trials=40, strategy=strategy(), stop_after=21)
+    resumed, _ = run(tmp_path / "a", seed=2, trials=40, strategy=strategy())
+    whole, _ = run(tmp_path / "b", seed=3, trials=40, strategy=strategy())
+    assert resumed == whole
 
 
 def test_as_many_as_ahead_are_worked_on_at_once(tmp_path):

@@ -3,7 +3,8 @@
 A search trains the supernet of the space on the images that the table's networks learned from, under a
 latency target by the table. Its most probable networks within the target are scored with the supernet's
 weights, and the best of them looked up: as finalists in a search, which are trained from scratch, and the
-best of these wins.
+best of these wins. The accuracies of the table are never seen by a search by gradient. The predictor, which
+searches by evaluations, sees one training of each network that it asks for.
 """
 
 import statistics
@@ -15,6 +16,7 @@ import numpy as np
 
 from sparsenas import __version__, native
 from sparsenas.bench.grid import GridSettings, check_space, hard_digits
+from sparsenas.bench.strategies import seen_accuracy
 from sparsenas.bench.tabular import Table
 from sparsenas.descent import LANDED
 from sparsenas.errors import UserError
@@ -23,14 +25,28 @@ from sparsenas.export.snas import to_bytes
 from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.tabulate import Tabulated
 from sparsenas.space import Arch, Space
+from sparsenas.strategies.base import Result
 from sparsenas.strategies.collapse import collapses
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.differentiable.landing import land
+from sparsenas.strategies.predictor import predictor
 from sparsenas.supernet import supernet
 from sparsenas.train import ArchitectureSettings, supernet_evaluator, train_architecture
 
+# Images of the statistics that a network is scored with.
+_CALIBRATION = 256
+
+PREDICTOR = "predictor"
+"""Beside the searches by gradient: it evaluates networks of the table one by one."""
+
 Report = Callable[[int, int, str], None]
 """`(done, in all, what)`."""
+
+EVALUATIONS = 100
+
+FINALISTS = 5
+"""Networks of a search that are looked up. One training differs from the next by 1.3 points in this table, so
+that no search can tell the best of the last few apart."""
 
 WITHIN = 0.03
 """Part of the target by which a measured network may exceed it: a table is as exact as its measurements."""
@@ -72,8 +88,9 @@ def bench_differentiable(
     strategies: Sequence[str],
     targets: int = 5,
     seeds: int = 1,
-    finalists: int = 3,
+    finalists: int = FINALISTS,
     settings: ArchitectureSettings = SETTINGS,
+    evaluations: int = EVALUATIONS,
     measure: int = 0,
     report: Report = lambda done, total, what: None,
 ) -> dict[str, Any]:
@@ -82,6 +99,7 @@ def bench_differentiable(
     Args:
         targets: latencies of the table, evenly spread over its networks.
         finalists: networks of a search that are looked up.
+        evaluations: networks that the predictor is told, each by one of its trainings.
         measure: of the networks that were found, how many are measured here as well.
 
     Raises:
@@ -98,6 +116,10 @@ def bench_differentiable(
     found = []
     for i, (name, target_ms, seed) in enumerate(searches):
         report(i, len(searches), f"{name}, {target_ms:.4f} ms")
+        if name == PREDICTOR:
+            archs = sampled(table, target_ms, seed=seed, evaluations=evaluations)[:finalists]
+            found.append(judged(table, name, target_ms, seed, archs))
+            continue
         searched = train_architecture(
             supernet(space),
             space,
@@ -115,6 +137,7 @@ def bench_differentiable(
             searched.variables,
             calibration=training,
             validation=training,
+            calibration_size=_CALIBRATION,
             chunk=LANDED,
         )
         # Equal ones stay in the order of their probability.
@@ -132,6 +155,30 @@ def bench_differentiable(
         "measured": measured(space, found, measure, MeasureSettings()) if measure else [],
         "summary": [summary([one for one in found if one.strategy == name]) for name in strategies],
     }
+
+
+def sampled(table: Table, target_ms: float, *, seed: int, evaluations: int) -> list[Arch]:
+    """Returns networks that the predictor evaluated, the most accurate first, as a search would see them.
+
+    Every evaluation is one of a network's trainings, drawn once for each network and seed. All meet the
+    target. There are fewer than `evaluations` where no more meet it.
+    """
+    accuracy = seen_accuracy(table, seed, noisy=True)
+
+    def costs(archs: np.ndarray) -> np.ndarray:
+        rows = table.rows(archs)
+        return np.stack([values[rows] for values in table.costs.values()], 1)
+
+    def excess(archs: np.ndarray) -> np.ndarray:
+        return np.maximum(0.0, table.cost("latency_ms", archs) / target_ms - 1)
+
+    strategy = predictor(table.space, costs=costs, excess=excess, learns="accuracy")
+    state, seen = strategy.init(), {}
+    for number in range(min(evaluations, int((table.costs["latency_ms"] <= target_ms).sum()))):
+        arch = strategy.ask(state, np.random.default_rng((seed, number)))
+        seen[arch] = float(accuracy[table.rows([arch])[0]])
+        state = strategy.tell(state, arch, Result(seen[arch], {"accuracy": seen[arch]}))
+    return sorted(seen, key=lambda arch: -seen[arch])
 
 
 def measured(

@@ -1,7 +1,11 @@
 """How few evaluations strategies need, on tables where the best architecture is known."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,7 @@ NAMES = ("random", "regularized_evolution", "reinforce", "progressive", "predict
 _FRONTS = ("random", "nsga2", PEER)
 # How often a strategy is asked for something that was not evaluated yet, as in a search.
 _RETRIES = 20
+_NOISY = ", one training"
 
 
 def strategies(table: Table, trials: int) -> dict[str, Callable[[], Strategy]]:
@@ -156,6 +161,7 @@ def bench_strategies(
     evaluations: Sequence[int] = EVALUATIONS,
     only: Sequence[str] = (),
     noisy: bool = False,
+    workers: int = 1,
     report: Update | None = None,
 ) -> dict[str, Any]:
     """Returns `machine`, `version` and a record for each table, strategy and number of evaluations.
@@ -164,43 +170,55 @@ def bench_strategies(
         only: strategies by name; all if left out, and pymoo's NSGA-II where it is installed.
         noisy: also compare strategies that see one training of each architecture; its records have
             ", one training" behind the table's name.
+        workers: processes that share the seeds; what is found does not depend on it.
     """
+    jobs = [
+        (table, noise, name)
+        for table in tables
+        for noise in ((False, True) if noisy else (False,))
+        for name in names(table, only)
+    ]
     records: list[dict[str, Any]] = []
-    jobs = [(table, noise) for table in tables for noise in ((False, True) if noisy else (False,))]
-    for done, (table, noise) in enumerate(jobs):
-        found = _runs(table, seeds=seeds, evaluations=evaluations, only=only, noisy=noise)
-        for count, (name, runs) in enumerate(found):
+    with contextlib.ExitStack() as stack:
+        apply: Callable[..., Iterable[Run]] = map
+        if workers > 1:
+            # A fork of a process with threads, such as those of BLAS, may hang.
+            pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+            apply = stack.enter_context(pool).map
+        for done, (table, noise, name) in enumerate(jobs):
+            runs: list[Run] = []
+            for run in apply(partial(_run, table, name, tuple(evaluations), noise), range(seeds)):
+                runs.append(run)
+                if report is not None:
+                    what = f"{table.name}{_NOISY if noise else ''}: {name}"
+                    report(done * seeds + len(runs), len(jobs) * seeds, what)
             records += _records(table, name, runs, evaluations, noise)
-            if report is not None:
-                report(done, len(jobs), f"{table.name}: {name}, {count + 1} strategies")
     return {"machine": native.cpu(), "version": __version__, "records": records}
 
 
-def _runs(
-    table: Table, *, seeds: int, evaluations: Sequence[int], only: Sequence[str], noisy: bool
-) -> Iterator[tuple[str, list[Run]]]:
-    longest = max(evaluations)
-    factories: Mapping[str, Callable[[], Strategy]] = strategies(table, longest)
-    for name in NAMES:
+def names(table: Table, only: Sequence[str]) -> list[str]:
+    """Returns the strategies that can be compared on a table."""
+    return [
+        name
+        for name in NAMES
+        if (not only or name in only)
         # A front has accuracy and a cost.
-        without = name in ("nsga2", PEER) and not table.costs
-        if (only and name not in only) or without or (name == PEER and not pymoo_nsga2.installed()):
-            continue
-        runs = []
-        for seed in range(seeds):
-            if name == PEER:
-                runs.append(_peer(table, seed=seed, evaluations=evaluations, noisy=noisy))
-                continue
-            run = play(
-                table,
-                factories[name](),
-                seed=seed,
-                evaluations=evaluations,
-                noisy=noisy,
-                to_the_end=noisy or name in _FRONTS,
-            )
-            runs.append(run)
-        yield name, runs
+        and (name not in ("nsga2", PEER) or table.costs)
+        and (name != PEER or pymoo_nsga2.installed())
+    ]
+
+
+def _run(table: Table, name: str, evaluations: Sequence[int], noisy: bool, seed: int) -> Run:
+    if name == PEER:
+        return _peer(table, seed=seed, evaluations=evaluations, noisy=noisy)
+    return play(
+        table,
+        strategies(table, max(evaluations))[name](),
+        seed=seed,
+        evaluations=evaluations,
+        noisy=noisy,
+        to_the_end=noisy or name in _FRONTS,
+    )
 
 
 def _peer(table: Table, *, seed: int, evaluations: Sequence[int], noisy: bool) -> Run:
@@ -222,7 +240,7 @@ def _records(
             else None
         )
         yield {
-            "table": table.name + (", one training" if noisy else ""),
+            "table": table.name + (_NOISY if noisy else ""),
             "strategy": name,
             "evaluations": count,
             "seeds": len(runs),

@@ -6,13 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparsenas import files
-from sparsenas.bench.differentiable import SETTINGS, WITHIN, bench_differentiable
+from sparsenas.bench.differentiable import (
+    EVALUATIONS,
+    FINALISTS,
+    PREDICTOR,
+    SETTINGS,
+    WITHIN,
+    bench_differentiable,
+)
 from sparsenas.bench.tabular import read_table
 from sparsenas.cli.lookup import find_space
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
+
+NAMES = (*DIFFERENTIABLE, PREDICTOR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +35,19 @@ class Options:
         targets: latencies to search for, spread over the table's.
         seeds: searches at each target.
         finalists: networks of a search that are looked up; the best counts.
-        steps: of each search.
+        evaluations: networks that the predictor evaluates, each by one training.
+        steps: of each search by gradient.
         measure: so many of the networks that were found are also measured on this machine, which should be
             quiet and the one that measured the table.
         json: also write every figure to this file.
     """
 
     table: Path | None = None
-    strategy: tuple[str, ...] = tuple(DIFFERENTIABLE)
+    strategy: tuple[str, ...] = NAMES
     targets: int = 5
     seeds: int = 1
-    finalists: int = 3
+    finalists: int = FINALISTS
+    evaluations: int = EVALUATIONS
     steps: int = SETTINGS.steps
     measure: int = 0
     json: Path | None = None
@@ -44,16 +55,16 @@ class Options:
 
 def main(args: list[str]) -> None:
     options = parse(Options, args, command="bench differentiable")
-    for name in ("targets", "seeds", "finalists"):
+    for name in ("targets", "seeds", "finalists", "evaluations"):
         if getattr(options, name) < 1:
             raise UserError(f"`--{name}` must be at least 1, found {getattr(options, name)}.")
     for name in options.strategy:
-        if name not in DIFFERENTIABLE:
-            raise UserError(f"No search named {name!r}. There are: {', '.join(DIFFERENTIABLE)}.")
+        if name not in NAMES:
+            raise UserError(f"No search named {name!r}. There are: {', '.join(NAMES)}.")
     if options.measure < 0:
         raise UserError(f"`--measure` must be at least 0, found {options.measure}.")
     if not options.strategy:
-        raise UserError(f"`--strategy` needs a name. There are: {', '.join(DIFFERENTIABLE)}.")
+        raise UserError(f"`--strategy` needs a name. There are: {', '.join(NAMES)}.")
     terminal = console()
     with TerminalProgress(terminal).stage("Search") as update:
         result = bench_differentiable(
@@ -64,6 +75,7 @@ def main(args: list[str]) -> None:
             seeds=options.seeds,
             finalists=options.finalists,
             settings=replace(SETTINGS, steps=options.steps),
+            evaluations=options.evaluations,
             measure=options.measure,
             report=update,
         )

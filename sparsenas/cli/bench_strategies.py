@@ -1,18 +1,23 @@
 """sparsenas bench strategies: how few evaluations each needs."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sparsenas import files
+from sparsenas.bench.pace import PAST, bench_pace
 from sparsenas.bench.strategies import NAMES, PEER, bench_strategies
 from sparsenas.bench.strategies_picture import strategies_svg
 from sparsenas.bench.tabular import read_table
+from sparsenas.cli.lookup import find_space
 from sparsenas.cli.parse import Counts, parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
+from sparsenas.latency.devices import ready_device
+from sparsenas.strategies.catalog import STRATEGIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +29,11 @@ class Options:
         seeds: searches with each strategy.
         evaluations: numbers of architectures after which they are compared.
         strategy: only these; all if left out.
+        speed: instead, how long each strategy takes to propose and to be told with 10,000 results behind it,
+            and how many architectures a search scores for latency in a second.
+        device: whose latency table is scored with; for `--speed`.
         noisy: also searches that see one training of each architecture instead of the mean of all.
+        workers: processes that share the seeds; as many as there are cores if left out.
         json: also write every figure to this file.
         picture: also draw them into this file, as SVG.
     """
@@ -33,13 +42,19 @@ class Options:
     seeds: int = 100
     evaluations: Counts = (25, 50, 100, 200, 300)
     strategy: tuple[str, ...] = ()
+    speed: bool = False
+    device: str = "epyc-zen5-avx512"
     noisy: bool = False
+    workers: int | None = None
     json: Path | None = None
     picture: Path | None = None
 
 
 def main(args: list[str]) -> None:
     options = parse(Options, args, command="bench strategies")
+    if options.speed:
+        _speed(options)
+        return
     if not options.table:
         raise UserError(
             "Give tables of trained architectures with --table FILE ...: NAS-Bench-Macro's "
@@ -49,6 +64,8 @@ def main(args: list[str]) -> None:
         raise UserError(f"`--seeds` must be at least 1, found {options.seeds}.")
     if not options.evaluations or min(options.evaluations) < 1:
         raise UserError("`--evaluations` must be numbers of at least 1.")
+    if options.workers is not None and options.workers < 1:
+        raise UserError(f"`--workers` must be at least 1, found {options.workers}.")
     unknown = [name for name in options.strategy if name not in NAMES]
     if unknown:
         raise UserError(f"No strategy named {unknown[0]!r}. There are: {', '.join(NAMES)}.")
@@ -61,6 +78,7 @@ def main(args: list[str]) -> None:
             evaluations=tuple(sorted(set(options.evaluations))),
             only=options.strategy,
             noisy=options.noisy,
+            workers=options.workers or os.cpu_count() or 1,
             report=update,
         )
     records = result["records"]
@@ -74,6 +92,28 @@ def main(args: list[str]) -> None:
     if options.picture:
         files.write(options.picture, strategies_svg(records))
         terminal.print(f"Wrote {options.picture}")
+
+
+def _speed(options: Options) -> None:
+    unknown = [name for name in options.strategy if name not in STRATEGIES]
+    if unknown:
+        raise UserError(f"No strategy named {unknown[0]!r}. There are: {', '.join(STRATEGIES)}.")
+    space, terminal = find_space("tiny"), console()
+    latency = ready_device(options.device, space).tabulate(space)
+    with TerminalProgress(terminal).stage(f"Tell {PAST:,} results, then time") as update:
+        result = bench_pace(space, latency, only=options.strategy, report=update)
+    rows = [
+        (one["strategy"], f"{one['ask_and_tell_ms']:.3f}", f"{one['ask_and_tell_ms_of_95_percent']:.3f}")
+        for one in result["records"]
+    ]
+    columns = ("strategy", "ask and tell, ms", "95% take less than")
+    terminal.print(table(f"With {PAST:,} results behind it, space {space.name}", columns, rows))
+    terminal.print(
+        f"Latency of {result['architectures_per_second'] / 1e6:.1f} million architectures a second"
+    )
+    if options.json:
+        files.write(options.json, json.dumps(result, indent=1) + "\n")
+        terminal.print(f"Wrote {options.json}")
 
 
 def _table(name: str, records: Sequence[dict[str, Any]]):

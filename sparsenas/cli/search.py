@@ -40,6 +40,7 @@ class Options:
         out: the run's folder; a new one under runs/ if left out.
         resume: go on with this run, which was stopped, here or on another machine or cluster; its own
             settings count, and what is given beside must be the same.
+        finish: with --resume, search no further: train and measure the best of what was found until the stop.
     """
 
     settings: Annotated[SearchSettings, tyro.conf.arg(name="")] = dataclasses.field(
@@ -48,6 +49,7 @@ class Options:
     experiment: str | None = None
     out: Path | None = None
     resume: Path | None = None
+    finish: bool = False
     cluster: Annotated[ClusterSettings, tyro.conf.arg(name="")] = dataclasses.field(
         default_factory=ClusterSettings
     )
@@ -61,6 +63,8 @@ def main(args: list[str]) -> None:
     if options.cluster.workers != 0:
         check_reachable(options.cluster)
     terminal = console()
+    if options.finish and options.resume is None:
+        raise UserError("--finish ends a run that was stopped; give it with --resume RUN.")
     if options.resume is not None:
         if options.out is not None:
             raise UserError("A resumed run stays in its folder; give --resume without --out.")
@@ -83,9 +87,12 @@ def main(args: list[str]) -> None:
             cluster=options.cluster,
             command=shlex.join(["sparsenas", "search", *args]),
             progress=TerminalProgress(terminal),
+            finish=options.finish,
         )
     except KeyboardInterrupt:
-        terminal.print(f"Stopped. Go on with: sparsenas search --resume {folder}")
+        resume = f"sparsenas search --resume {folder}"
+        terminal.print(f"Stopped. Go on with: {resume}")
+        terminal.print(f"Or end with the best of what was found: {resume} --finish")
         raise
     terminal.print(results(summary))
     if (folder / BASELINES).exists():

@@ -13,6 +13,7 @@ from rich.progress import (
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.table import Table
 
@@ -37,6 +38,8 @@ class TerminalProgress:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[note]}"),
         )
         moving = self._console.is_terminal
@@ -51,7 +54,11 @@ class TerminalProgress:
                     printed = time.perf_counter()
                     self._console.print(f"{title}: {done} of {total}, {last}", markup=False)
 
-            yield update
+            try:
+                yield update
+            except KeyboardInterrupt:
+                self._console.print(f"Stopped: {title}  {last}", markup=False)
+                raise
         seconds = time.perf_counter() - started
         self._console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]  {last}")
 
@@ -82,7 +89,11 @@ class TerminalProgress:
                     printed = time.perf_counter()
                     self._console.print(f"{title}: {summary(done, total, status)}; {note}", markup=False)
 
-            yield show
+            try:
+                yield show
+            except KeyboardInterrupt:
+                self._console.print(f"Stopped: {title}  {last}", markup=False)
+                raise
         seconds = time.perf_counter() - started
         self._console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]  {last}")
 

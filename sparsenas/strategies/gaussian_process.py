@@ -10,6 +10,7 @@ relevance determination). All hyperparameters are logarithms in one vector `thet
 then the lengths.
 """
 
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,13 +78,17 @@ class Process(NamedTuple):
 
     def mean(self, told: Posterior, x: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """Returns what is expected of rows: [N]."""
-        return self.covariance(x, told.x, theta) @ told.weights
+        return told.weights @ self.covariance(told.x, x, theta)
 
     def deviation(self, told: Posterior, x: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """Returns how far rows are expected to be from their mean, noise aside: [N]."""
-        known = solve_triangular(
-            told.factor, self.covariance(told.x, x, theta), lower=True, check_finite=False
-        )
+        return self.deviation_by(told, self.covariance(told.x, x, theta), x, theta)
+
+    def deviation_by(
+        self, told: Posterior, covariance: np.ndarray, x: np.ndarray, theta: np.ndarray
+    ) -> np.ndarray:
+        """Returns the same, where the covariance [told, N] is known."""
+        known = solve_triangular(told.factor, covariance, lower=True, check_finite=False)
         return np.sqrt(np.maximum(self.variance(x, theta) - (known * known).sum(0), 1e-12))
 
     def fit(self, x: np.ndarray, y: np.ndarray, theta: np.ndarray, *, iterations: int = 20) -> np.ndarray:
@@ -135,6 +140,41 @@ class Process(NamedTuple):
         off = (theta - prior) / deviations
         loss = y @ solved / 2 + np.log(np.diag(factor)).sum() + off @ off / 2
         return loss, gradient + off / deviations
+
+
+class Kept:
+    """Covariances of the same M rows with others, kept while the hyperparameters stay.
+
+    What it gives does not depend on what it was asked before: every other row is computed by itself.
+    """
+
+    def __init__(self, process: Process, x: np.ndarray) -> None:
+        self._process, self._x = process, x
+        self._theta = np.empty(0)
+        self._places: dict[Hashable, int] = {}
+
+    def covariance(self, names: Sequence[Hashable], rows: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """Returns the covariance of N other rows [N, F], each with a name, with these: [N, M]."""
+        if not np.array_equal(theta, self._theta):
+            stretch = np.exp(-theta[3:])[self._process.groups]
+            self._theta, self._places, self._stretch = theta.copy(), {}, stretch
+            self._stretched = self._x * stretch
+            self._squares = (self._stretched * self._stretched).sum(1)
+            self._found = np.empty((2 * len(rows), len(self._x)))
+        signal, slope = np.exp(theta[:2])
+        for name, row in zip(names, rows, strict=True):
+            if name in self._places:
+                continue
+            place = self._places[name] = len(self._places)
+            if place == len(self._found):
+                self._found = np.concatenate([self._found, np.empty_like(self._found)])
+            u = row * self._stretch
+            squared = (u * u).sum() + self._squares - 2 * (self._stretched @ u)
+            linear = self._x @ row
+            self._found[place] = signal * _matern(squared) + slope / self._process.count * linear
+        places = [self._places[name] for name in names]
+        # Without a copy in the usual order.
+        return self._found[: len(places)] if places == list(range(len(places))) else self._found[places]
 
 
 def _matern(squared: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from threadpoolctl import ThreadpoolController
 
 from sparsenas.space import Arch, Space
 from sparsenas.strategies.base import Result, Strategy
-from sparsenas.strategies.gaussian_process import Process
+from sparsenas.strategies.gaussian_process import Kept, Process
 from sparsenas.strategies.pools import all_archs, mutants, random_archs, sizes_of
 
 # Rows that the process is told, and that its hyperparameters are fitted to: the best and the latest.
@@ -99,6 +99,7 @@ def predictor(
         return np.concatenate([rows, (costs_of(archs) - center) / scale], 1)
 
     whole_features = None if whole is None else features(whole)
+    kept = None if whole is None else Kept(process, whole_features)
 
     def init() -> State:
         return State((), (), (), process.prior(), initial)
@@ -148,21 +149,27 @@ def predictor(
 
     def _confidence(state: State, rows: np.ndarray, values: np.ndarray) -> Numbers:
         """Returns the upper confidence bound; the mean alone for what has a far lower mean than others."""
-        x = features(np.array([state.archs[row] for row in rows]))
+        known = [state.archs[row] for row in rows]
+        x = features(np.array(known))
         y = _targets(values[rows])
         told = process.condition(x, y, state.theta)
         if state.expected:
+            known = [*known, *state.expected]
             pending = features(np.array(state.expected))
             y = np.concatenate([y, process.mean(told, pending, state.theta)])
             told = process.condition(np.concatenate([x, pending]), y, state.theta)
 
         def score(archs: np.ndarray) -> np.ndarray:
-            x = features(archs) if archs is not whole else whole_features
-            mean = process.mean(told, x, state.theta)
+            if archs is whole:
+                x, covariance = whole_features, kept.covariance(known, told.x, state.theta)
+            else:
+                x = features(archs)
+                covariance = process.covariance(told.x, x, state.theta)
+            mean = told.weights @ covariance
             # Deviations take longer than means, and matter for few: those that may be proposed.
             open_ones = mean if excess is None else np.where(excess(archs) > 0, -np.inf, mean)
             close = np.argsort(-open_ones, kind="stable")[:_UNCERTAIN]
-            mean[close] += optimism * process.deviation(told, x[close], state.theta)
+            mean[close] += optimism * process.deviation_by(told, covariance[:, close], x[close], state.theta)
             return mean
 
         return score

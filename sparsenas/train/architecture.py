@@ -148,15 +148,18 @@ def train_architecture(
     seed: int,
     report: Report | None = None,
     keeper: Keeper | None = None,
+    finish: bool = False,
 ) -> Searched:
     """Searches an architecture under a latency target while it trains the supernet's weights.
 
     Args:
         latency: expected milliseconds of a mixture, such as `Tabulated.expected`.
         keeper: keeps the state on disk and goes on from what is there, to the last bit.
+        finish: do no further step: what is kept is what was found.
 
     Raises:
-        UserError: when a loss is no longer finite, images cannot be halved, or what is kept does not fit.
+        UserError: when nothing is kept that could be the end, a loss is no longer finite, images cannot be
+            halved, or what is kept does not fit.
     """
     init_rng, halves_rng, data_rng, held_rng, key_rng = np.random.default_rng(seed).spawn(5)
     weights, held = halves(split, settings, halves_rng)
@@ -181,6 +184,9 @@ def train_architecture(
         done, kept = found
         state, noted = kept["state"], tuple(np.array(one) for one in kept["noted"])
         variables = variables._replace(ranks=kept["ranks"])
+    last = done if finish else settings.steps
+    if not last:
+        raise UserError("The search by gradient has kept no step that it could end with; do not `finish` it.")
     steps_of = _stepper(net, variables, strategy, latency, optimizer, adam, settings)
     # Arguments of the compiled function: constants would make it another one for every target and seed.
     fixed = jax.device_put(
@@ -198,8 +204,8 @@ def train_architecture(
     for _ in range(0, done, settings.rank_every):
         next(drawn)
     try:
-        while done < settings.steps:
-            steps = min(settings.rank_every, settings.steps - done)
+        while done < last:
+            steps = min(settings.rank_every, last - done)
             moved, trace = steps_of(state, variables.ranks, fixed, *next(drawn), np.int32(steps))
             trace = _Trace(*(np.asarray(one)[:steps] for one in trace))
             check_losses(
@@ -220,12 +226,13 @@ def train_architecture(
         if keeper is not None and done:
             keeper.save(done, _kept(state, variables, noted))
         raise
-    ends = [min((i + 1) * settings.rank_every, settings.steps) for i in range(calls)]
+    calls = -(-last // settings.rank_every)
+    ends = [min((i + 1) * settings.rank_every, last) for i in range(calls)]
     return Searched(
         variables=jax.device_get(variables._replace(params=state.params, stats=state.stats)),
         logits=tuple(np.asarray(one) for one in state.logits),
         multiplier=float(state.multiplier),
-        beliefs=beliefs_of(space, ends, noted, unit="steps"),
+        beliefs=beliefs_of(space, ends, [one[:calls] for one in noted], unit="steps"),
     )
 
 

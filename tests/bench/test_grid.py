@@ -133,9 +133,21 @@ def test_the_best_finalist_is_judged_by_the_best_within_the_target(table):
 def test_searches_meet_their_targets_by_the_table(table):
     settings = ArchitectureSettings(steps=40, batch=16, shift=1)
     result = bench_differentiable(
-        SPACE, table, strategies=("darts", "proxyless"), targets=2, finalists=2, settings=settings
+        SPACE,
+        table,
+        strategies=("darts", "proxyless", "predictor"),
+        targets=2,
+        finalists=2,
+        evaluations=4,
+        measure=3,
+        settings=settings,
     )
-    assert [one["strategy"] for one in result["records"]] == ["darts", "proxyless"] * 2
+    assert [one["strategy"] for one in result["records"]] == ["darts", "proxyless", "predictor"] * 2
+    returned = {one["arch"]: one for one in result["records"]}
+    assert 1 <= len(result["measured"]) <= 3
+    for one in result["measured"]:
+        assert one["table_ms"] == returned[one["arch"]]["latency_ms"]
+        assert one["within_target"] == (one["measured_ms"] <= 1.03 * one["target_ms"])
     for one in result["records"]:
         assert one["latency_ms"] <= one["target_ms"]
         assert one["first_regret"] >= one["regret"] >= 0

@@ -5,9 +5,13 @@ import pytest
 
 from sparsenas.__main__ import main
 from sparsenas.bench import strategies as bench
+from sparsenas.bench.pace import bench_pace
 from sparsenas.bench.peers import pymoo_nsga2
 from sparsenas.bench.strategies_picture import strategies_svg
 from sparsenas.bench.tabular import write_table
+from sparsenas.cli.lookup import find_space
+from sparsenas.latency.tabulate import tabulate
+from sparsenas.strategies.catalog import STRATEGIES
 from sparsenas.strategies.random import random
 from tests.strategies.spaces import grid
 
@@ -62,6 +66,10 @@ def test_records_have_the_fields_that_are_promised():
         [TABLE], seeds=2, evaluations=(6, 12), only=("random", "nsga2"), noisy=True
     )
     assert result.keys() == {"machine", "version", "records"}
+    shared = bench.bench_strategies(
+        [TABLE], seeds=2, evaluations=(6, 12), only=("random", "nsga2"), noisy=True, workers=2
+    )
+    assert shared["records"] == result["records"]
     assert [(r["table"], r["strategy"], r["evaluations"]) for r in result["records"]] == list(
         itertools.product(("grid", "grid, one training"), ("random", "nsga2"), (6, 12))
     )
@@ -113,7 +121,7 @@ def test_picture_names_every_strategy_and_table():
 
 def test_command_writes_table_file_and_picture(tmp_path, capsys):
     write_table(TABLE, tmp_path / "grid.json")
-    args = ["--table", str(tmp_path / "grid.json"), "--seeds", "2", "--evaluations", "4,8"]
+    args = ["--table", str(tmp_path / "grid.json"), "--seeds", "2", "--evaluations", "4,8", "--workers", "1"]
     args += ["--strategy", "random", "nsga2", "--json", str(tmp_path / "out.json")]
     assert main(["bench", "strategies", *args, "--picture", str(tmp_path / "out.svg")]) == 0
     shown = capsys.readouterr().out
@@ -129,6 +137,7 @@ def test_command_writes_table_file_and_picture(tmp_path, capsys):
         ([], "--table FILE"),
         (["--table", "none.json"], "No such file"),
         (["--table", "none.json", "--seeds", "0"], "`--seeds` must be at least 1"),
+        (["--table", "none.json", "--workers", "0"], "`--workers` must be at least 1"),
         (["--table", "none.json", "--evaluations", "0"], "`--evaluations` must be"),
         (["--table", "none.json", "--strategy", "luck"], "There are: random"),
     ],
@@ -138,3 +147,14 @@ def test_mistakes_are_one_line(args, said, capsys):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_pace_has_every_strategy_with_a_long_past():
+    table = find_space("tiny")
+    latency = tabulate(table, lambda layer: 1e-6 * layer.macs)
+    found = bench_pace(table, latency, past=30, steps=3)
+    assert [one["strategy"] for one in found["records"]] == list(STRATEGIES)
+    for one in found["records"]:
+        assert one["past"] == 30
+        assert one["ask_and_tell_ms_of_95_percent"] >= one["ask_and_tell_ms"] > 0
+    assert found["architectures_per_second"] > 0

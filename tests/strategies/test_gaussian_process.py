@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from sparsenas.strategies.gaussian_process import Process
+from sparsenas.strategies.gaussian_process import Kept, Process
 
 PROCESS = Process(np.array([0, 0, 1, 2]))
 RNG = np.random.default_rng(0)
@@ -56,3 +56,17 @@ def test_fit_learns_which_group_matters_and_how_noisy_targets_are():
     # Of the variance 1 of the targets about two thirds are noise.
     assert np.exp(found[2]) == pytest.approx(0.66, abs=0.25)
     assert np.exp(clean[2]) < 0.01
+
+
+def test_kept_covariances_are_those_computed_anew_whatever_was_asked_before():
+    rng = np.random.default_rng(3)
+    process = Process(np.array([0, 0, 1, 2]))
+    x, others = rng.standard_normal((30, 4)), rng.standard_normal((9, 4))
+    kept, thetas = Kept(process, x), [process.prior(), process.prior() + 0.3]
+    # More of them, in another order, with other hyperparameters, and back.
+    for theta, asked in ((0, range(4)), (0, range(9)), (0, [7, 2, 5]), (1, range(6)), (0, [8, 0])):
+        names = list(asked)
+        found = kept.covariance(names, others[names], thetas[theta])
+        np.testing.assert_allclose(found, process.covariance(others[names], x, thetas[theta]), atol=1e-12)
+        fresh = Kept(process, x).covariance(names, others[names], thetas[theta])
+        np.testing.assert_array_equal(found, fresh)
