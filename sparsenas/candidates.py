@@ -17,7 +17,7 @@ import numpy as np
 from sparsenas import checkpoint, train
 from sparsenas.cluster import spool
 from sparsenas.cluster.crew import Alone, Crew, Job
-from sparsenas.cluster.join import Joined, environment_of_workers, joined
+from sparsenas.cluster.join import Joined, check_room, environment_of_workers, joined
 from sparsenas.cluster.settings import ClusterSettings, parse_resources
 from sparsenas.cluster.work import Arrays, Check, Worked
 from sparsenas.data import Split
@@ -121,6 +121,7 @@ def crew_for_supernet(context: Context, *, log: TrialLog, settings: ClusterSetti
     from sparsenas.cluster.pool import Pool
 
     resources = parse_resources(settings.resources_for_supernet)
+    check_room(resources, who="the supernet", option="--resources-for-supernet")
     yield Pool(
         Joined(workers=1, resources=resources, is_local=False),
         evaluate,

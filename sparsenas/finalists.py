@@ -1,5 +1,6 @@
 """The finalists of a search: which ones, how fast they are, and which one wins."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network, random_network
 from sparsenas.export.snas import to_bytes
-from sparsenas.latency.measure import interleaved
+from sparsenas.latency.device import Device, Lost
+from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
 from sparsenas.nn.pure import Variables
 from sparsenas.search import pareto
@@ -20,6 +22,10 @@ from sparsenas.search_settings import SearchSettings
 from sparsenas.space import Space
 from sparsenas.supernet import supernet
 from sparsenas.trials import Trial
+
+# How often a device may be lost while finalists are measured, and how long it may be away.
+_LOSSES = 5
+_SECONDS_TO_RETURN = 120.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +70,11 @@ def choose_winner(finalists: Sequence[Measured], *, target_ms: float) -> Measure
 def measure_finalists(
     settings: SearchSettings, space: Space, data: Data, table: LatencyModel, trained: Sequence[Trained]
 ) -> list[Measured]:
-    """Folds finalists and measures them and their dense twins in turn, whole networks on one core."""
+    """Folds finalists and measures them and their dense twins in turn, whole networks on one core.
+
+    Raises:
+        UserError: where the device to measure on is not reached, or is lost again and again.
+    """
     networks = [folded(space, one, data.classes) for one in trained]
     models = [to_bytes(network) for network in networks]
     # How long a dense network takes does not depend on what it has learned.
@@ -72,7 +82,10 @@ def measure_finalists(
         to_bytes(random_network([layer.dense() for layer in network.layers], seed=settings.seed))
         for network in networks
     ]
-    ms = interleaved([*models, *twins], settings.measure)
+    if settings.measure_on is None:
+        ms = interleaved([*models, *twins], settings.measure)
+    else:
+        ms = _measured_on(settings.measure_on, [*models, *twins], settings.measure)
     return [
         Measured(
             trained=one,
@@ -97,6 +110,51 @@ def so_far(trials: Sequence[Trial], target_ms: float) -> str:
     return (
         f"best within target {best.metrics['accuracy']:.1%} at {best.metrics['latency_ms']:.4f} ms, {front}"
     )
+
+
+def check_device(settings: SearchSettings) -> None:
+    """Raises `UserError` where finalists could not be measured on the device that the settings name."""
+    if settings.measure_on is not None:
+        with _device(settings.measure_on, settings.measure):
+            pass
+
+
+def _measured_on(name: str, models: Sequence[bytes], settings: MeasureSettings) -> np.ndarray:
+    """Returns the milliseconds of whole models on a device; whoever measures has it alone."""
+    us: list[tuple[float, ...]] = []
+    losses = 0
+    with _device(name, settings) as device:
+        while len(us) < settings.rounds:
+            try:
+                for one in device.rounds(models, threads=1, count=settings.rounds - len(us)):
+                    us.append(one.us)
+            except Lost as error:
+                losses += 1
+                if losses > _LOSSES:
+                    raise UserError(f"{error}, {losses} times; the finalists cannot be measured.") from None
+                _find_again(device)
+    return np.median(us, axis=0) / 1e3
+
+
+def _device(name: str, settings: MeasureSettings) -> Device:
+    # Imports Ray, which reads its variables then.
+    from sparsenas.backends.open import DeviceSettings, open_device
+
+    # In turns, as on this machine: who else uses the core slows all of them alike.
+    return open_device(name, DeviceSettings(core=settings.core, busy=True))
+
+
+def _find_again(device: Device) -> None:
+    """Waits for a device that was lost, such as one whose node is started again."""
+    until = time.monotonic() + _SECONDS_TO_RETURN
+    while True:
+        try:
+            device.reconnect()
+            return
+        except Lost as error:
+            if time.monotonic() > until:
+                raise UserError(f"{error}; the finalists cannot be measured.") from None
+            time.sleep(1)
 
 
 def within_target(trial: Trial, target_ms: float) -> bool:

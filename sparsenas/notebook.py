@@ -24,7 +24,7 @@ from sparsenas.space import Arch, Layer, Space
 from sparsenas.strategies.beliefs import FILE as BELIEFS
 from sparsenas.strategies.beliefs import Beliefs, read_beliefs
 from sparsenas.tables import html_table
-from sparsenas.trials import Row, read_rows
+from sparsenas.trial_list import Row, read_rows
 
 if TYPE_CHECKING:
     import pandas

@@ -7,6 +7,7 @@ report.html.
 
 import contextlib
 import dataclasses
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from sparsenas.data import Data, load
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
 from sparsenas.final import finals
-from sparsenas.finalists import so_far
+from sparsenas.finalists import check_device, so_far
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.nn.pure import Variables
 from sparsenas.objectives import Costs
@@ -36,7 +37,7 @@ from sparsenas.report.page import write_report
 from sparsenas.report.stills import write_stills
 from sparsenas.report.summary import Summary, write_summary
 from sparsenas.reward import Reward
-from sparsenas.run_folder import latency_of
+from sparsenas.run_folder import check_unchanged, latency_of
 from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.search_settings import (
@@ -112,6 +113,7 @@ def run(
         run=folder,
     )
     digest = context.digest()
+    check_unchanged(folder, _facts(settings, space, digest))
     with (
         contextlib.closing(TrialLog(folder / "trials.sqlite")) as log,
         Record(folder) as record,
@@ -120,6 +122,10 @@ def run(
         if log.notice:
             with progress.stage("Repair the log of trials") as update:
                 update(1, 1, log.notice)
+        if settings.measure_on is not None:
+            with progress.stage(f"Device {settings.measure_on}") as update:
+                check_device(settings)
+                update(1, 1, "there to measure the finalists")
         fastest_ms = latency.least(len(space.choices))[1]
         baselines: dict[str, Arch] = {}
         # Trials after a search for another predicted latency; None where that takes long.
@@ -379,6 +385,15 @@ def _candidates(
         done[one.candidate] = one
         update(len(done), len(jobs), f"{one.accuracy:.1%} on validation")
     return done
+
+
+def _facts(settings: SearchSettings, space: Space, digest: str) -> dict[str, str]:
+    """Returns what the settings only name, as hashes."""
+    found = {f"space {settings.space!r}": space.fingerprint(), f"images of {settings.dataset!r}": digest}
+    if settings.strategy.endswith(".py"):
+        content = Path(settings.strategy).read_bytes()
+        found[f"strategy {settings.strategy!r}"] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 def _counts(data: Data) -> str:

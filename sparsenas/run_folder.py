@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from sparsenas import __version__, files, native
@@ -62,6 +63,31 @@ def load_settings(folder: Path) -> SearchSettings:
         raise UserError(f"Expected a run folder with a config.json, found none in {str(folder)!r}.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"Cannot read the run's settings {path}: {error}.") from None
+
+
+def check_unchanged(folder: Path, facts: Mapping[str, str]) -> None:
+    """Makes sure that what settings only name is what it was at the first start.
+
+    Args:
+        facts: such as a hash of the images, by what people call it.
+
+    Raises:
+        UserError: where something differs.
+    """
+    path = folder / "experiment.json"
+    if not path.exists():
+        files.write(path, json.dumps(facts, indent=1) + "\n")
+        return
+    try:
+        before = json.loads(path.read_text())
+        differing = [name for name, value in facts.items() if before.get(name) != value]
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"Cannot read {str(path)!r}: {error}.") from None
+    if differing:
+        raise UserError(
+            f"The run {str(folder)!r} is another experiment: {' and '.join(differing)} changed since it was "
+            "started. Bring back what it was started with, or start a new run."
+        )
 
 
 def versions() -> dict[str, str]:

@@ -60,6 +60,9 @@ class SearchSettings:
         finalists: architectures that are trained from scratch.
         baselines: parts of the target; for each, networks with one sparsity in all layers, the best by the
             supernet, are trained and measured beside the finalists, to compare with.
+        measure_on: where they and their dense twins are measured, as whole networks: a device such as
+            `ray://NAME` that a node of the cluster lends, or ssh://HOST; this machine if left out. Beside a
+            --device table that was measured there.
         seed: of everything that is random.
     """
 
@@ -80,6 +83,7 @@ class SearchSettings:
     ahead: int = 16
     finalists: int = 3
     baselines: tuple[float, ...] = ()
+    measure_on: str | None = None
     seed: int = 0
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
     architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)

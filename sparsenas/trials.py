@@ -43,7 +43,7 @@ create table attempt (candidate text not null, rung integer not null, number int
 _SECONDS_FOR_LOCK = 5.0
 
 _TRIALS = """
-select number, arch, rung, candidate, metrics, error, node, seconds
+select number, arch, rung, metrics, error
 from proposal left join result using (candidate, rung) order by number
 """
 
@@ -70,18 +70,6 @@ class Trial:
         if self.metrics is not None:
             return "done"
         return "open" if self.error is None else "failed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A trial with what `sparsenas trials` shows beside it: where it ran, for how long, and how often it
-    was begun."""
-
-    trial: Trial
-    candidate: str
-    node: str
-    seconds: float | None
-    attempts: int
 
 
 def candidate_id(spec: Mapping[str, Any]) -> str:
@@ -141,7 +129,8 @@ class TrialLog:
         rungs = rungs or [0] * len(archs)
         candidates = candidates or [candidate_id({"arch": arch}) for arch in archs]
         with self._transaction():
-            (start,) = self._db.execute("select count(*) from proposal").fetchone()
+            # Not their count, for which all of them would be read.
+            (start,) = self._db.execute("select coalesce(max(number), -1) + 1 from proposal").fetchone()
             numbers = list(range(start, start + len(archs)))
             rows = zip(numbers, archs, rungs, candidates, strict=True)
             self._db.executemany("insert into proposal values (?, ?, ?, ?)", rows)
@@ -224,7 +213,7 @@ class TrialLog:
 
     def __iter__(self) -> Iterator[Trial]:
         """Yields all trials by number."""
-        for number, arch, rung, _, metrics, error, _, _ in self._db.execute(_TRIALS):
+        for number, arch, rung, metrics, error in self._db.execute(_TRIALS):
             yield Trial(number, arch, None if metrics is None else json.loads(metrics), rung, error)
 
     def close(self) -> None:
@@ -263,42 +252,6 @@ class TrialLog:
             ) from None
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Returns the trials of a log that a controller may be writing just now; raises `UserError`."""
-    if not path.exists():
-        raise UserError(f"Expected a log of trials in {path}, found none; give the folder of a run.")
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            (found,) = db.execute("pragma user_version").fetchone()
-            _check_format(path, found)
-            if found < FORMAT:
-                raise UserError(
-                    f"The log of trials {path} has format {found}; "
-                    f"`sparsenas search --resume {path.parent}` brings it to format {FORMAT}."
-                )
-            attempts = {
-                (candidate, rung): count
-                for candidate, rung, count in db.execute(
-                    "select candidate, rung, count(*) from attempt group by candidate, rung"
-                )
-            }
-            return [
-                Row(
-                    trial=Trial(number, arch, None if metrics is None else json.loads(metrics), rung, error),
-                    candidate=candidate,
-                    node=node or "",
-                    seconds=seconds,
-                    attempts=attempts.get((candidate, rung), 0),
-                )
-                for number, arch, rung, candidate, metrics, error, node, seconds in db.execute(_TRIALS)
-            ]
-    except sqlite3.DatabaseError as error:
-        raise UserError(
-            f"Cannot read the log of trials {path}: {error}. "
-            f"`sparsenas search --resume {path.parent}` keeps what can be read of a damaged one."
-        ) from None
-
-
 def _locked(path: Path) -> int:
     """Returns the descriptor of the log's lock, which this process has; raises `UserError` where another
     does."""
@@ -330,7 +283,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     try:
         found = db.execute("pragma user_version").fetchone()[0]
-        _check_format(path, found)
+        check_format(path, found)
         db.execute("pragma journal_mode=wal")
         db.execute("pragma synchronous=full")
         if found == 0:
@@ -345,7 +298,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _check_format(path: Path, found: int) -> None:
+def check_format(path: Path, found: int) -> None:
+    """Raises `UserError` where a log is of a newer version."""
     if found > FORMAT:
         raise UserError(
             f"The log of trials {path} has format {found}, this version reads up to {FORMAT}: a newer "

@@ -20,7 +20,7 @@ LAYERS = (
     {"export"},
     {"supernet", "latency"},
     {"costs", "reward", "train", "trials"},
-    {"cluster"},
+    {"cluster", "trial_list"},
     {"candidates"},
     {"search", "descent", "believed", "report", "serve", "survey"},
     {"search_ahead"},

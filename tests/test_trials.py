@@ -6,7 +6,8 @@ import sqlite3
 import pytest
 
 from sparsenas.errors import UserError
-from sparsenas.trials import FORMAT, Trial, TrialLog, candidate_id, read_rows
+from sparsenas.trial_list import read_rows
+from sparsenas.trials import FORMAT, Trial, TrialLog, candidate_id
 
 
 def test_log_remembers_proposals_and_results(tmp_path):

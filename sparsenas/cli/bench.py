@@ -15,6 +15,7 @@ BENCHMARKS = {
     "differentiable": "searches by gradient, on a space where every network is known",
     "grid": "makes the table of that space: every network trained and measured",
     "strategies": "how few evaluations search strategies need, on tables of trained architectures",
+    "trials": "the log of trials, and what a candidate costs on a cluster beyond its training",
     "chaos": "a search on a cluster whose workers, drivers and nodes are killed",
 }
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import tyro
 
 from sparsenas import files
-from sparsenas.bench.chaos import ChaosSettings, bench_chaos
+from sparsenas.bench.chaos import bench_chaos
+from sparsenas.bench.chaos_monkey import ChaosSettings
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 
@@ -19,10 +20,13 @@ class Options:
     result with that of an undisturbed search.
 
     Attributes:
+        folder: keeps what was done, so that a benchmark that was stopped goes on there; a temporary one if
+            left out.
         json: also write every figure to this file.
     """
 
     settings: Annotated[ChaosSettings, tyro.conf.arg(name="")] = field(default_factory=ChaosSettings)
+    folder: Path | None = None
     json: Path | None = None
 
 
@@ -31,7 +35,10 @@ def main(args: list[str]) -> None:
     terminal = console()
     with TerminalProgress(terminal).stage("Disturb a search") as update:
         result = bench_chaos(
-            options.settings, report=update, note=lambda line: terminal.print(line, markup=False)
+            options.settings,
+            folder=options.folder,
+            report=update,
+            note=lambda line: terminal.print(line, markup=False),
         )
     rows = [
         (name.replace("_", " "), f"{value:.2f}" if isinstance(value, float) else str(value))

@@ -1,7 +1,9 @@
 """From names on the command line to the things they stand for."""
 
 import importlib
+import inspect
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from sparsenas.builder import Builder
 from sparsenas.errors import UserError
 from sparsenas.space import Arch, Space
 
@@ -175,7 +178,9 @@ def _experiment(name: str, variable: str) -> ModuleType:
 
 def _known(folder: str) -> list[str]:
     package = importlib.import_module(f"sparsenas.{folder}")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    # What several of them share is none of them.
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def _module(what: str, folder: str, variable: str, name: str) -> ModuleType:
@@ -223,7 +228,16 @@ def _run(what: str, name: str, code: Callable[[], Any]) -> Any:
         said = error.msg if isinstance(error, SyntaxError) else error
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         where = f"The {what} {name}{_line(error, name)}"
-        raise UserError(f"{where}: {kind}{' '.join(str(said).split())}") from error
+        raise UserError(f"{where}: {kind}{' '.join(str(said).split())}{_takes(said)}") from error
+
+
+def _takes(said: object) -> str:
+    """Returns what a method of `Builder` takes where a user gave it something else; "" for other errors."""
+    found = re.search(r"Builder\.(\w+)\(\) got an unexpected keyword argument", str(said))
+    if found is None:
+        return ""
+    _, *names = inspect.signature(getattr(Builder, found[1])).parameters
+    return f"; it takes {', '.join(names)}."
 
 
 def _line(error: BaseException, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from sparsenas.baselines import Baseline, read_baselines
 from sparsenas.cli.lookup import find_experiment, find_space, find_strategy
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
+from sparsenas.cluster.join import check_reachable
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.errors import UserError
 from sparsenas.pipeline import run
@@ -56,12 +58,14 @@ def main(args: list[str]) -> None:
     if options.experiment is not None:
         default = Options(settings=find_experiment(options.experiment))
         options = parse(Options, args, command="search", default=default)
+    if options.cluster.workers != 0:
+        check_reachable(options.cluster)
     terminal = console()
     if options.resume is not None:
         if options.out is not None:
             raise UserError("A resumed run stays in its folder; give --resume without --out.")
         folder, settings = options.resume, load_settings(options.resume)
-        _check_unchanged(folder, settings, asked=options.settings)
+        _check_unchanged(folder, settings, asked=options.settings, given=_given(args))
         space, strategy = find_space(settings.space, settings.side), _factory(settings)
     else:
         settings = options.settings
@@ -143,19 +147,37 @@ def compared(winner: Baseline, baselines: Sequence[Baseline]):
     return table("Among networks with one sparsity in all layers, trained alike", columns, rows)
 
 
-def _check_unchanged(folder: Path, settings: SearchSettings, *, asked: SearchSettings) -> None:
-    """Raises `UserError` where options ask for another experiment than the run's."""
+def _check_unchanged(
+    folder: Path, settings: SearchSettings, *, asked: SearchSettings, given: set[str]
+) -> None:
+    """Raises `UserError` where options ask for another experiment than the run's.
+
+    Args:
+        given: names of options, which count also where they ask for what is usual.
+    """
     ours, theirs, usual = (_flat(dataclasses.asdict(one)) for one in (settings, asked, SearchSettings()))
     differing = [
         f"--{name.replace('_', '-')} is {json.dumps(ours[name])} there, {json.dumps(value)} here"
         for name, value in theirs.items()
-        if value != usual[name] and value != ours[name]
+        if (value != usual[name] or name in given) and value != ours[name]
     ]
     if differing:
         raise UserError(
             f"The run {str(folder)!r} is another experiment: {'; '.join(differing)}. Leave these "
             "options out, or start a new run with --out."
         )
+
+
+def _given(args: list[str]) -> set[str]:
+    """Returns the names of settings that options are given for.
+
+    >>> sorted(_given(["--candidate.steps", "20", "--target_ms=3", "--no-busy"]))
+    ['busy', 'candidate.steps', 'no_busy', 'target_ms']
+    """
+    names = {
+        arg.removeprefix("--").partition("=")[0].replace("-", "_") for arg in args if arg.startswith("--")
+    }
+    return names | {re.sub(r"(^|\.)no_(?=[^.]*$)", r"\1", name) for name in names}
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,10 +14,9 @@ from sparsenas import files
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import console, table
 from sparsenas.errors import UserError
-from sparsenas.trials import Row, read_rows
+from sparsenas.trial_list import COLUMNS, Listing, Row, list_trials
 
-# Columns beside the metrics, in this order.
-_COLUMNS = ("number", "arch", "rung", "state", "attempts", "node", "seconds", "error", "candidate")
+_ROWS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,34 +49,23 @@ def main(args: list[str]) -> None:
     options = parse(Options, args, command="trials")
     if options.limit is not None and options.limit < 1:
         raise UserError(f"`--limit` must be at least 1, found {options.limit}.")
-    found = read_rows(options.run / "trials.sqlite")
-    chosen = [
-        row
-        for row in found
-        if options.state in (None, row.trial.state)
-        and options.node in (None, row.node)
-        and options.rung in (None, row.trial.rung)
-    ]
-    metrics = tuple(dict.fromkeys(name for row in chosen for name in row.trial.metrics or ()))
-    if options.sort is not None:
-        chosen = _sorted(chosen, options.sort, metrics)
     exports = options.csv is not None or options.json is not None
-    limit = options.limit or (None if exports else 20)
-    records = [_record(row, metrics) for row in chosen[:limit]]
+    found = list_trials(
+        options.run / "trials.sqlite",
+        state=options.state,
+        node=options.node,
+        rung=options.rung,
+        sort=options.sort,
+        limit=options.limit or (None if exports else _ROWS),
+    )
+    metrics = tuple(dict.fromkeys(name for row in found.rows for name in row.trial.metrics or ()))
+    records = [_record(row, metrics) for row in found.rows]
     if options.csv is not None:
         _write(options.csv, _csv(records, metrics))
     if options.json is not None:
         _write(options.json, json.dumps(records, indent=1) + "\n")
     if not exports:
-        _show(options, found, chosen, records, metrics)
-
-
-def _sorted(rows: list[Row], by: str, metrics: tuple[str, ...]) -> list[Row]:
-    if by not in (*_COLUMNS, *metrics):
-        raise UserError(f"No column named {by!r}. There are: {', '.join((*_COLUMNS, *metrics))}.")
-    known = [row for row in rows if _record(row, metrics)[by] is not None]
-    unknown = [row for row in rows if _record(row, metrics)[by] is None]
-    return sorted(known, key=lambda row: _record(row, metrics)[by], reverse=by in metrics) + unknown
+        _show(options, found, records, metrics)
 
 
 def _record(row: Row, metrics: tuple[str, ...]) -> dict[str, Any]:
@@ -95,12 +82,12 @@ def _record(row: Row, metrics: tuple[str, ...]) -> dict[str, Any]:
         row.candidate,
     )
     found = trial.metrics or {}
-    return dict(zip(_COLUMNS, values, strict=True)) | {name: found.get(name) for name in metrics}
+    return dict(zip(COLUMNS, values, strict=True)) | {name: found.get(name) for name in metrics}
 
 
 def _csv(records: list[dict[str, Any]], metrics: tuple[str, ...]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, (*_COLUMNS, *metrics), lineterminator="\n")
+    writer = csv.DictWriter(text, (*COLUMNS, *metrics), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
@@ -115,8 +102,7 @@ def _write(path: str, text: str) -> None:
 
 def _show(
     options: Options,
-    found: list[Row],
-    chosen: list[Row],
+    found: Listing,
     records: list[dict[str, Any]],
     metrics: tuple[str, ...],
 ) -> None:
@@ -129,10 +115,9 @@ def _show(
             [tuple(_cell(record[column]) for column in columns) for record in records],
         )
     )
-    states = Counter(row.trial.state for row in found)
-    counted = ", ".join(f"{states[state]} {state}" for state in ("done", "failed", "open"))
-    shown = f"; {len(records)} of {len(chosen)} rows shown" if len(records) < len(chosen) else ""
-    terminal.print(f"{len(found)} trials: {counted}{shown}", markup=False)
+    counted = ", ".join(f"{count} {state}" for state, count in found.states.items())
+    shown = f"; {len(records)} of {found.chosen} rows shown" if len(records) < found.chosen else ""
+    terminal.print(f"{sum(found.states.values())} trials: {counted}{shown}", markup=False)
     for record in records:
         if record["error"]:
             terminal.print(f"{record['number']}: {record['error']}", markup=False)

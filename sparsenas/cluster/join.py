@@ -29,6 +29,7 @@ _SECONDS_TO_ANSWER = 8
 _ASK = """
 import sys
 from ray._raylet import GcsClient
+print("asks", flush=True)
 try:
     GcsClient(address=sys.argv[1]).internal_kv_keys(b"", None, 5)
 except Exception as error:
@@ -67,11 +68,9 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
             another version of this package.
     """
     points.reach("joins", "-")
-    address = os.environ.get("RAY_ADDRESS") if settings.cluster == "auto" else settings.cluster
-    resources = settings.resources
+    check_reachable(settings)
+    address, resources = _address(settings), settings.resources
     if address:
-        _check_address(address)
-        _check_token_here(settings)
         _check_cluster(address, settings)
         _join(address, resources)
         workers = None if settings.workers == "auto" else settings.workers
@@ -80,11 +79,24 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
     import ray
 
     try:
-        _check_room(resources)
+        check_room(resources)
         points.reach("joined", "-")
         yield Joined(workers=workers, resources=resources, is_local=not address)
     finally:
         ray.shutdown()
+
+
+def check_reachable(settings: ClusterSettings) -> None:
+    """Makes sure that something listens where the cluster should be, and that we have a token for it.
+
+    It takes seconds at most, so that a wrong address is not found out after the images are loaded.
+
+    Raises:
+        UserError: where nobody listens, or we have no token that only we can read.
+    """
+    if address := _address(settings):
+        _check_address(address)
+        _check_token_here(settings)
 
 
 def environment_of_workers(resources: Resources) -> dict[str, str]:
@@ -161,6 +173,11 @@ def _join(address: str, resources: Resources) -> None:
         ) from None
 
 
+def _address(settings: ClusterSettings) -> str | None:
+    """Returns HOST:PORT of the cluster to join; None for a Ray of our own."""
+    return os.environ.get("RAY_ADDRESS") if settings.cluster == "auto" else settings.cluster
+
+
 def _check_address(address: str) -> None:
     if "://" in address:
         raise UserError(
@@ -210,7 +227,7 @@ def _check_cluster(address: str, settings: ClusterSettings) -> None:
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
+            bufsize=0,  # What is read as a line is all that is read.
         )
 
     with_token = ask()
@@ -228,17 +245,21 @@ def _check_cluster(address: str, settings: ClusterSettings) -> None:
 
 
 def _answer(process: subprocess.Popen) -> str:
+    # How long it takes to import Ray says nothing about the cluster.
+    process.stdout.readline()
     try:
         out, _ = process.communicate(timeout=_SECONDS_TO_ANSWER)
-        return out.strip()
+        return out.decode().strip()
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         return ""
 
 
-def _check_room(resources: Resources) -> None:
-    """Makes sure that a node has what a candidate needs: Ray would wait for it for ever."""
+def check_room(
+    resources: Resources, *, who: str = "a candidate", option: str = "--resources-per-candidate"
+) -> None:
+    """Makes sure that a node has what somebody needs: Ray would wait for it for ever; raises `UserError`."""
     import ray
 
     nodes: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
@@ -253,8 +274,8 @@ def _check_room(resources: Resources) -> None:
     wanted = ", ".join(f"{name}={amount:g}" for name, amount in needed.items())
     has = ", ".join(f"{name}={amount:g}" for name, amount in sorted(totals.items())) or "nothing"
     raise UserError(
-        f"No node of the cluster has what a candidate needs ({wanted}); the most that a node has: {has}. "
-        "Ask for less with --resources-per-candidate."
+        f"No node of the cluster has what {who} needs ({wanted}); the most that a node has: {has}. "
+        f"Ask for less with {option}."
     )
 
 

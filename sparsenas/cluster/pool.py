@@ -39,7 +39,7 @@ _LEAST_DEADLINE = 120.0
 _FIRST_DEADLINE = 3600.0
 _TIMES_THE_LONGEST = 10
 # Until an attempt says where it runs: a worker has to start.
-_LEAST_TO_BEGIN = 30.0
+_LEAST_TO_BEGIN = 60.0
 _MOST_TO_BEGIN = 120.0
 
 
@@ -107,6 +107,7 @@ class Pool:
         self._queue.append(job)
 
     def finished(self) -> list[Finished]:
+        self._export()
         self._ask_suspects()
         found = self._pump()
         if found or not self._running:
@@ -125,7 +126,6 @@ class Pool:
             if one is not None:
                 found.append(one)
         self._pass_deadlines()
-        self._export()
         return found
 
     def status(self) -> Status:

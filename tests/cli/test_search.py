@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from sparsenas.__main__ import main
+from sparsenas.cli import show
 from sparsenas.cli.show import TerminalProgress, of_nodes, summary
 from sparsenas.progress import Status
 from sparsenas.run_folder import open_run
@@ -31,9 +32,21 @@ def test_changed_experiment_is_refused_with_the_differences(run, capsys):
     assert "--seed" not in text
 
 
+def test_usual_value_that_is_given_is_another_one(run, capsys):
+    usual = SearchSettings()
+    text = said(capsys, "--resume", str(run), f"--trials={usual.trials}", "--candidate.steps", "50")
+    assert f"--trials is 7 there, {usual.trials} here. Leave" in text
+
+
 def test_same_options_may_be_given_again(run, capsys):
     text = said(capsys, "--resume", str(run), "--trials", "7", "--candidate.steps", "50")
     assert "No data set named 'gone'" in text
+
+
+def test_unreachable_cluster_is_one_line_and_leaves_no_run(tmp_path, capsys):
+    text = said(capsys, "--cluster", "127.0.0.1:1", "--out", str(tmp_path / "run"))
+    assert "No Ray cluster is reached at 127.0.0.1:1: Connection refused." in text
+    assert not (tmp_path / "run").exists()
 
 
 def test_resumed_run_stays_in_its_folder(run, capsys):
@@ -97,3 +110,13 @@ def test_notices_and_the_end_are_printed(terminal):
     assert "Node c gets no work." in text.getvalue()
     assert "Search" in text.getvalue()
     assert "best 50%" in text.getvalue()
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(True, 0), (False, 2)])
+def test_a_file_is_told_of_long_stages(monkeypatch, terminal, lines):
+    monkeypatch.setattr(show, "_SECONDS_BETWEEN_LINES", -1)
+    text = io.StringIO()
+    with TerminalProgress(Console(file=text, width=120, force_terminal=terminal)).stage("Measure") as update:
+        update(0, 3, "start")
+        update(1, 3, "a pass")
+    assert sum(f"Measure: {i} of 3" in text.getvalue() for i in range(3)) == lines

@@ -1,10 +1,12 @@
 """A crew on a real Ray: two nodes of this machine, with real crashes, hangs and lies."""
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from sparsenas.cluster.settings import ClusterSettings, Resources
 from sparsenas.cluster.version import version
 from sparsenas.cluster.work import Worked
 from sparsenas.errors import UserError
-from sparsenas.trials import TrialLog, candidate_id, read_rows
+from sparsenas.trial_list import read_rows
+from sparsenas.trials import TrialLog, candidate_id
 
 # Ray forks to start a program at once, which threads of JAX survive.
 pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
@@ -69,7 +72,9 @@ def cluster():
     """A head without cores and two nodes of one core."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        head = {"num_cpus": 0, "include_dashboard": False}
+        head["_system_config"] = {"metrics_report_interval_ms": 500}
+        started = Cluster(initialize_head=True, head_node_args=head)
         started.add_node(num_cpus=1)
         started.add_node(num_cpus=1)
         ray.init(address=started.address, log_to_driver=False, logging_level="error")
@@ -185,6 +190,25 @@ def test_results_that_a_dead_driver_left_are_found(crew_in, tmp_path):
     assert (row.node, row.attempts, row.trial.metrics) == ("gone", 0, {"value": 7.0})
 
 
+def test_counts_are_exported_for_prometheus(crew_in):
+    crew = crew_in()
+    all_of(crew, [job("slow", i) for i in range(3)])
+    here = ray.get_runtime_context().get_node_id()
+    done, until = "", time.monotonic() + 60
+    while not done and time.monotonic() < until:
+        crew.finished()
+        (node,) = (one for one in ray.nodes() if one["NodeID"] == here)
+        where = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        with contextlib.suppress(OSError), urllib.request.urlopen(where, timeout=10) as page:
+            lines = page.read().decode().splitlines()
+            found = [one for one in lines if one.startswith("ray_sparsenas_candidates{")]
+            done = "".join(one for one in found if 'state="done"' in one and one.endswith(" 3.0"))
+        time.sleep(0.2)
+    assert done
+    assert any(one.startswith("ray_sparsenas_candidates_per_minute{") for one in lines)
+    assert any(one.startswith("ray_sparsenas_running{") and 'node="' in one for one in lines)
+
+
 def test_nodes_of_another_version_are_refused_before_any_trial(crew_in, monkeypatch):
     ours = version()
     monkeypatch.setattr(pool, "version", lambda: {**ours, "sparsenas": "99.0 (ffff)"})
@@ -201,9 +225,9 @@ def test_node_that_comes_later_with_another_version_gets_no_work(crew_in):
 
 def test_what_no_node_has_is_one_line(cluster):
     with pytest.raises(UserError, match=r"what a candidate needs \(CPU=1, GPU=0\.5\); the most .*: CPU=1\."):
-        join._check_room(Resources(1, 0.5))
+        join.check_room(Resources(1, 0.5))
     with pytest.raises(UserError, match=r"needs \(CPU=3\)"):
-        join._check_room(Resources(3))
+        join.check_room(Resources(3))
 
 
 def test_cluster_without_tokens_is_refused(cluster, monkeypatch, tmp_path):

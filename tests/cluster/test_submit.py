@@ -1,18 +1,18 @@
-"""`ray job submit` against a real head with a token; needs the package's extra `cluster`."""
+"""`ray job submit` against a real head with a token."""
 
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("aiohttp", reason="`ray job submit` needs ray[default]")
 
 CLUSTERS = Path(__file__).parent.parent.parent / "experiments" / "clusters"
 SHORT = [
@@ -49,7 +49,10 @@ def head(tmp_path):
         "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}",
     }
     start = ["ray", "start", "--head", "--block", "--num-cpus=2", "--include-dashboard=true"]
-    start += [f"--port={free_port()}", f"--dashboard-port={dashboard}", f"--temp-dir={tmp_path / 'ray'}"]
+    start += [f"--port={free_port()}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1"]
+    # Short, as names of sockets may not be long.
+    sessions = tempfile.mkdtemp(prefix="ray-")
+    start += ["--node-ip-address=127.0.0.1", f"--temp-dir={sessions}"]
     with (tmp_path / "said").open("wb") as said:
         process = subprocess.Popen(start, env=variables, stdout=said, stderr=said, start_new_session=True)
     try:
@@ -63,8 +66,10 @@ def head(tmp_path):
         yield variables
     finally:
         # Not `ray stop`: it would end every Ray of this machine.
-        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+        shutil.rmtree(sessions, ignore_errors=True)
 
 
 def test_submitted_search_finishes_and_a_second_start_goes_on(head, tmp_path):
