@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from sparsenas import candidates, checkpoint, files, train
+from sparsenas import candidates, checkpoint, train
 from sparsenas.baselines import choose_baselines
 from sparsenas.believed import belief_rows, note_beliefs
 from sparsenas.candidates import Candidate, Context, Trained
@@ -33,8 +33,8 @@ from sparsenas.nn.pure import Variables
 from sparsenas.objectives import Costs
 from sparsenas.progress import Progress, Silent, Update, Watch
 from sparsenas.record import Record, best_so_far
-from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
+from sparsenas.report.stills import write_stills
 from sparsenas.report.summary import Summary, write_summary
 from sparsenas.reward import Reward
 from sparsenas.run_folder import check_unchanged, latency_of
@@ -207,7 +207,7 @@ def run(
         )
         write_summary(summary, folder / "summary.json")
         write_report(report, folder / "report.html")
-        files.write(folder / "search.svg", figure_svg(report))
+        write_stills(report, folder)
         update(1, 1, str(folder / "report.html"))
     return summary
 
