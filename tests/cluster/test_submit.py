@@ -66,8 +66,8 @@ def head(tmp_path_factory):
             time.sleep(0.2)
         yield variables
     finally:
-        # Not `ray stop`: it would end every Ray of this machine. Nor SIGTERM: a head then waits for its work for
-        # half a minute.
+        # Not `ray stop`: it would end every Ray of this machine. Nor SIGTERM, after which a head waits for
+        # its work for half a minute.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
