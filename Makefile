@@ -102,8 +102,9 @@ else
 	@echo "WebAssembly kernels not tested: node 20 or newer is not installed (https://nodejs.org)."
 endif
 
+# A file's tests stay together, as they share what is slow to make.
 test-python: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -39,3 +39,9 @@ def program():
         pytest.skip("The device runner that stands for a device's is a Linux program.")
     own = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
     return runner([own, "native"])
+
+
+def assert_every_round_once(seen):
+    """What a campaign told, pairs of visits made and of all, has every round once, whatever was lost."""
+    total = seen[-1][1]
+    assert seen == [(total * (i + 1) // DESIGN.rounds, total) for i in range(DESIGN.rounds)]

@@ -18,7 +18,7 @@ def play(
     """Returns the rows of a table that pymoo evaluates, in its order.
 
     Integers as its documentation has them: random ones first, then simulated binary crossover and polynomial
-    mutation, rounded; no architecture twice.
+    mutation, rounded. An architecture that it asks for again, as it has forgotten it, counts once only.
 
     Args:
         accuracy: [N], what its evaluations see.
@@ -39,8 +39,8 @@ def play(
         eliminate_duplicates=True,
     )
     problem = Problem(n_var=len(sizes), n_obj=2, xl=np.zeros(len(sizes)), xu=sizes - 1, vtype=int)
-    algorithm.setup(problem, termination=("n_eval", evaluations), seed=seed, verbose=False)
-    rows: list[int] = []
+    algorithm.setup(problem, termination=("n_gen", evaluations), seed=seed, verbose=False)
+    rows: dict[int, None] = {}
     while algorithm.has_next() and len(rows) < evaluations:
         asked = algorithm.ask()
         if asked is None or not len(asked):
@@ -48,5 +48,5 @@ def play(
         found = table.rows(asked.get("X").round().astype(int))
         asked.set("F", np.stack([-accuracy[found], table.costs[cost][found]], 1))
         algorithm.tell(infills=asked)
-        rows += found.tolist()
-    return np.array(rows[:evaluations])
+        rows |= dict.fromkeys(found.tolist())
+    return np.array(list(rows)[:evaluations])
