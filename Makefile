@@ -14,7 +14,7 @@ export ZIG_GLOBAL_CACHE_DIR ?= $(CURDIR)/build/zig-cache
 CLANG := $(firstword $(foreach v,-22 -21 -20 -19,$(shell command -v clang++$(v))) $(shell command -v clang++))
 FUZZ_RUNS ?= 200000
 
-.PHONY: setup peers demo test test-native test-sanitize test-fuzz test-arm64 test-wasm test-python lint bench clean
+.PHONY: setup peers demo test test-native test-sanitize test-fuzz test-arm64 test-wasm test-python lint docs bench clean
 
 setup: $(READY)
 
@@ -27,7 +27,7 @@ $(VENV)/.tools: constraints.txt pyproject.toml
 
 $(READY): $(VENV)/.tools $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c constraints.txt \
-	    -e '.[dev]'
+	    -e '.[dev,docs]'
 	@touch $@
 
 # Engines to compare with: `sparsenas bench networks` and `sparsenas bench training`. DeepSparse is no longer
@@ -110,6 +110,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $(shell find native -name '*.cc' -o -name '*.h')
+
+# The site, in build/site; a warning is an error. The theme's own notice is about a successor.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: setup
 	$(BIN)/sparsenas bench kernels

@@ -7,30 +7,18 @@ Small, for one processor core: width 0.35, 10,000 training images, 2,100 steps o
 The table lands in runs/fast_sparse_convnets/results.md. No figures of it have been obtained yet.
 """
 
+from sparsenas.experiments._cifar10 import Cifar10
 from sparsenas.search_spaces.mobilenet_v2 import STAGES, reference
 
-from sparsenas.single.series import Job, Series
-from sparsenas.single.settings import TrainSettings
-from sparsenas.train import NetworkSettings
+from sparsenas.single.series import Series
 
 
 def series(width: float, *, limit: int | None, batch: int, first: int, then: int) -> Series:
     """Returns trainings of a width multiplier: `first` steps without zeros, `then` while they come."""
-    common = {
-        "space": "mobilenet_v2",
-        "side": 32,
-        "dataset": "cifar-10-binary.tar.gz",
-        "limit": limit,
-        "device": "local",
-    }
-    alike = {"batch": batch, "flip": True}
-    on = {
-        **common,
-        "start": "dense",
-        "network": NetworkSettings(steps=then, learning_rate=5e-3, prune_begin=0.05, **alike),
-    }
+    made = Cifar10(space="mobilenet_v2", limit=limit, batch=batch, first=first, then=then)
+    wide = reference(width)
     # Half as wide inside its blocks, which is as fast as the wide one with its zeros.
-    narrow = reference(width) | {
+    narrow = wide | {
         f"stage{i}.block{j}.expansion": 3
         for i, (_, most, _) in enumerate(STAGES[1:], 2)
         for j in range(1, most + 1)
@@ -40,26 +28,10 @@ def series(width: float, *, limit: int | None, batch: int, first: int, then: int
         "of four cost little of that.",
         paper="Elsen et al., 2020, https://arxiv.org/abs/1911.09723",
         jobs={
-            "dense": Job(
-                arch=reference(width),
-                settings=TrainSettings(
-                    network=NetworkSettings(steps=first, learning_rate=1e-2, **alike), **common
-                ),
-            ),
-            "dense-on": Job(arch=reference(width), settings=TrainSettings(dense=True, **on)),
-            "unstructured-90": Job(
-                arch=reference(width), settings=TrainSettings(sparsity=0.9, distribution="erk", **on)
-            ),
-            "block4-85": Job(
-                arch=reference(width),
-                settings=TrainSettings(sparsity=0.85, pattern="block4", distribution="erk", **on),
-            ),
-            "dense-narrow": Job(
-                arch=narrow,
-                settings=TrainSettings(
-                    network=NetworkSettings(steps=first + then, learning_rate=1e-2, **alike), **common
-                ),
-            ),
+            **made.dense(wide),
+            "unstructured-90": made.on(wide, sparsity=0.9, distribution="erk"),
+            "block4-85": made.on(wide, sparsity=0.85, pattern="block4", distribution="erk"),
+            "dense-narrow": made.new(narrow, steps=first + then),
         },
     )
 

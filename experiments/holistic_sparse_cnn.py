@@ -8,44 +8,24 @@ The table lands in runs/holistic_sparse_cnn/results.md; the one obtained is in R
 Expect guided 69.0% against uniform 68.5% in 0.04 ms, and 66.0% against 64.7% in 0.03 ms (AMD EPYC, one core).
 """
 
-from sparsenas.single.series import Job, Series
-from sparsenas.single.settings import TrainSettings
-from sparsenas.train import NetworkSettings
+from sparsenas.experiments._cifar10 import Cifar10
+
+from sparsenas.single.series import Series
 
 
 def series(space: str, arch: str, *, limit: int | None, batch: int, first: int, then: int) -> Series:
     """Returns trainings of an architecture: `first` steps without zeros, `then` while they come."""
-    common = {
-        "space": space,
-        "side": 32,
-        "dataset": "cifar-10-binary.tar.gz",
-        "limit": limit,
-        "device": "local",
+    made = Cifar10(space=space, limit=limit, batch=batch, first=first, then=then)
+    zeros = {
+        f"{how}-{round(100 * sparsity)}": made.on(arch, sparsity=sparsity, distribution=how)
+        for sparsity in (0.8, 0.9)
+        for how in ("uniform", "guided")
     }
-    alike = {"batch": batch, "flip": True}
-    on = {
-        **common,
-        "start": "dense",
-        "network": NetworkSettings(steps=then, learning_rate=5e-3, prune_begin=0.05, **alike),
-    }
-    jobs = {
-        "dense": Job(
-            arch=arch,
-            settings=TrainSettings(
-                dense=True, network=NetworkSettings(steps=first, learning_rate=1e-2, **alike), **common
-            ),
-        ),
-        "dense-on": Job(arch=arch, settings=TrainSettings(dense=True, **on)),
-    }
-    for zeros in (0.8, 0.9):
-        for how in ("uniform", "guided"):
-            settings = TrainSettings(sparsity=zeros, distribution=how, **on)
-            jobs[f"{how}-{round(100 * zeros)}"] = Job(arch=arch, settings=settings)
     return Series(
         claim="Guided by the device, a network is as fast as with zeros in all layers alike, and more "
         "accurate.",
         paper="Park et al., 2017, https://arxiv.org/abs/1608.01409",
-        jobs=jobs,
+        jobs={**made.dense(arch, dense=True), **zeros},
     )
 
 

@@ -8,10 +8,10 @@ network.
 The table lands in runs/pconv/results.md. No figures of it have been obtained yet.
 """
 
+from sparsenas.experiments._cifar10 import Cifar10
+
 from sparsenas.blocks import EIGHTFOLD
-from sparsenas.single.series import Job, Series
-from sparsenas.single.settings import TrainSettings
-from sparsenas.train import NetworkSettings
+from sparsenas.single.series import Series
 
 
 def series(
@@ -34,19 +34,7 @@ def series(
             https://arxiv.org/abs/1810.05270).
         unstructured: fraction of zeros that is about as fast.
     """
-    common = {
-        "space": "resnet",
-        "side": 32,
-        "dataset": "cifar-10-binary.tar.gz",
-        "limit": limit,
-        "device": "local",
-    }
-    alike = {"batch": batch, "flip": True}
-    on = {
-        **common,
-        "start": "dense",
-        "network": NetworkSettings(steps=then, learning_rate=5e-3, prune_begin=0.05, **alike),
-    }
+    made = Cifar10(space="resnet", limit=limit, batch=batch, first=first, then=then)
     wide, narrow = (
         {f"stage{i}.width": width for i, width in enumerate(found, 1)}
         | {f"stage{i}.depth": depth for i in range(1, len(found) + 1)}
@@ -57,21 +45,10 @@ def series(
         "fewer filters.",
         paper="Ma et al., 2020, https://arxiv.org/abs/1909.05073",
         jobs={
-            "dense": Job(
-                arch=wide,
-                settings=TrainSettings(
-                    network=NetworkSettings(steps=first, learning_rate=1e-2, **alike), **common
-                ),
-            ),
-            "dense-on": Job(arch=wide, settings=TrainSettings(dense=True, **on)),
-            "pattern": Job(arch=wide, settings=TrainSettings(sparsity=EIGHTFOLD, pattern="pattern", **on)),
-            "unstructured": Job(arch=wide, settings=TrainSettings(sparsity=unstructured, **on)),
-            "filters": Job(
-                arch=narrow,
-                settings=TrainSettings(
-                    network=NetworkSettings(steps=first + then, learning_rate=1e-2, **alike), **common
-                ),
-            ),
+            **made.dense(wide),
+            "pattern": made.on(wide, sparsity=EIGHTFOLD, pattern="pattern"),
+            "unstructured": made.on(wide, sparsity=unstructured),
+            "filters": made.new(narrow, steps=first + then),
         },
     )
 

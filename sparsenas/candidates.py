@@ -52,11 +52,18 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """A trained candidate, as arrays by name, and its accuracy on the validation images."""
+    """A trained candidate.
+
+    Attributes:
+        arrays: by name.
+        accuracy: on the validation images.
+        training: how it went: rows of a step and numbers by name; none where that is not known any more.
+    """
 
     candidate: Candidate
     arrays: dict[str, np.ndarray]
     accuracy: float
+    training: Sequence[tuple[int, Mapping[str, float]]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -152,15 +159,17 @@ def evaluate(
         case "finalist":
             candidate = Candidate(arch=context.space.parse(spec["arch"]), dense=spec["dense"])
             fixed = candidate.space(context.space)
+            training = []
+
+            def report(done: int, total: int, metrics: Mapping[str, float]) -> None:
+                training.append((done, metrics))
+                check()
+
             variables = train.train_network(
-                fixed,
-                context.training,
-                context.network,
-                seed=context.seed,
-                report=lambda done, total, metrics: check(),
+                fixed, context.training, context.network, seed=context.seed, report=report
             )
             accuracy = train.accuracy(supernet(fixed), variables, context.validation)
-            return Worked({"accuracy": accuracy}, checkpoint.to_arrays(variables))
+            return Worked({"accuracy": accuracy}, checkpoint.to_arrays(variables), training)
         case "supernet":
             return Worked({}, checkpoint.to_arrays(train_supernet(context)))
         case other:
@@ -223,7 +232,13 @@ def train_candidates(
             if one.metrics is None:
                 raise UserError(f"Finalist {candidate.name(space)} cannot be trained: {one.error}.")
             arrays = spool.load_weights(context.run, one.job.candidate, 0)
-            yield Trained(candidate=candidate, arrays=arrays, accuracy=one.metrics["accuracy"])
+            record = spool.read(spool.place(context.run, one.job.candidate, 0)) or {}
+            yield Trained(
+                candidate=candidate,
+                arrays=arrays,
+                accuracy=one.metrics["accuracy"],
+                training=[(step, numbers) for step, numbers in record.get("training", ())],
+            )
 
 
 def train_supernet(context: Context, *, report: Report | None = None) -> Variables:

@@ -114,6 +114,18 @@ def last_step(folder: Path) -> tuple[int, dict[str, np.ndarray], dict[str, str]]
     return None
 
 
+def load_file(path: Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of one checkpoint of a training.
+
+    Raises:
+        UserError: where it is damaged, or no such file.
+    """
+    number = path.stem.removeprefix("step-")
+    if not number.isdecimal():
+        raise UserError(f"Expected a checkpoint like step-00001000.safetensors, found {str(path)!r}.")
+    return _load_step(path.parent, int(number))[0]
+
+
 def _load_step(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     data, manifest = _paths(folder, step)
     try:

@@ -17,6 +17,9 @@ _OPTIONS = (
 )  # fmt: skip
 # Optimised code from the start: otherwise the first calls of each function are measured unoptimised.
 OPTIMISED = "--js-flags=--no-liftoff"
+# The same for large programs, of which a function is compiled when it is called for the first time: all of
+# LiteRT.js takes minutes.
+OPTIMISED_LAZILY = f"{OPTIMISED} --wasm-lazy-compilation"
 _ENDS_WITHIN_SECONDS = 10
 
 

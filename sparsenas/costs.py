@@ -1,26 +1,33 @@
 """What layers add up to beside latency, known of every architecture of a space without training it."""
 
+import math
 from collections.abc import Callable
 
-from sparsenas.export.snas import ALIGNMENT, HEADER, LAYER
+from sparsenas.export.snas import ALIGNMENT, HEADER, LAYER, NIBBLE_SKIP, SKIP
 from sparsenas.latency.tabulate import Tabulated, tabulate
 from sparsenas.space import Layer, Space
 from sparsenas.sparsity.patterns import Block
 
-_FLOAT = _COUNT = 4
+_FLOAT, _COUNT = 4, 2
 
 
 def file_bytes(layer: Layer) -> int:
     """Returns about what a layer adds to a model file, before it is tuned for a machine.
 
-    Exact but for its name and for the rare zeros that a step of one byte cannot pass over.
+    Exact but for its name, and for steps of columns, whose number is that of zeros anywhere: of a fraction
+    s of zeros, s^w stretches are w or longer and take a step of their own.
     """
     if layer.weight_shape is None:
         return LAYER.size
     total = LAYER.size + _aligned(_FLOAT * layer.nonzeros) + _aligned(_FLOAT * layer.c_out)
     if layer.sparsity:
         height = layer.pattern.rows if isinstance(layer.pattern, Block) else 1
-        total += _aligned(_COUNT * (layer.c_out // height)) + _aligned(layer.nonzeros // height)
+        rows, blocks = -(-layer.c_out // height), layer.nonzeros // height
+        total += _aligned(_COUNT * rows)
+        total += min(
+            _aligned(math.ceil(blocks * size / (1 - layer.sparsity**skip)))
+            for size, skip in ((1, SKIP), (0.5, NIBBLE_SKIP))
+        )
     return total
 
 

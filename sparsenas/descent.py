@@ -3,26 +3,28 @@
 One training yields beliefs, and these the most probable networks that land at the target; they are the
 trials. The supernet's weights score them, as beliefs are of mixtures and these are not: of searches on a
 table of all networks, those that trust probabilities alone miss more. What was believed over time stays in
-the run's folder, in beliefs.json.
+the run's folder, in beliefs.jsonl.
 """
 
 import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from sparsenas.data import Data
-from sparsenas.latency.space_latency import SpaceLatency
+from sparsenas.objectives import Costs
 from sparsenas.progress import Update
 from sparsenas.space import Space
-from sparsenas.strategies.beliefs import collapses, write_beliefs
+from sparsenas.strategies.beliefs import FILE, write_beliefs
+from sparsenas.strategies.collapse import warnings
 from sparsenas.strategies.differentiable.base import Differentiable
 from sparsenas.strategies.differentiable.landing import land
+from sparsenas.strategies.differentiable.limits import Limits
 from sparsenas.supernet import supernet
 from sparsenas.train import ArchitectureSettings, Keeper, supernet_evaluator, train_architecture
 from sparsenas.trials import Trial, TrialLog
 
-BELIEFS = "beliefs.json"
 _CHECKPOINT_EVERY = 100
 
 LANDED = 16
@@ -34,28 +36,35 @@ def descend(
     name: str,
     strategy: Callable[[], Differentiable],
     data: Data,
-    latency: SpaceLatency,
+    costs: Costs,
     log: TrialLog,
     folder: Path,
     settings: ArchitectureSettings,
     *,
     target_ms: float,
+    budget_ms: float,
+    combine: Literal["worst", "weighted"],
     seed: int,
+    note: Callable[[int, dict[str, float]], None],
     update: Update,
 ) -> list[Trial]:
-    """Returns the trials: the most probable networks that land at the target.
+    """Returns the trials: the most probable networks that land at the budget, and those of the log.
 
     Args:
         name: of the strategy.
-        log: of the run; where it has all results, nothing is trained.
+        costs: of architectures and mixtures, `latency_ms` first, with limits.
+        log: of the run; where it has all results for the target, nothing is trained.
         folder: of the run, where an earlier start may have left checkpoints.
-        target_ms: what each takes at most, by `latency`.
+        target_ms: what the search trains for.
+        budget_ms: what networks take at most, as predicted: the target, or another one if predictions turned
+            out to be off.
+        note: is told the numbers of every step that training reports.
 
     Raises:
         UserError: where training diverges, or what the folder keeps belongs to another search.
     """
     known = list(log)
-    if known and all(trial.metrics is not None for trial in known):
+    if budget_ms == target_ms and known and all(trial.metrics is not None for trial in known):
         update(settings.steps, settings.steps, "done before")
         return known
     net = supernet(space)
@@ -64,6 +73,7 @@ def descend(
         "strategy": name,
         "seed": str(seed),
         "target": f"{target_ms!r} ms",
+        "limits": "; ".join(f"{one.name} {one.target!r}" for one in costs.objectives[1:]),
         "settings": json.dumps(dataclasses.asdict(settings), sort_keys=True),
     }
     searched = train_architecture(
@@ -71,36 +81,49 @@ def descend(
         space,
         data.train,
         strategy(),
-        latency.expected,
+        _limits(costs, target_ms, combine).expected,
         settings,
         target_ms=target_ms,
         seed=seed,
-        report=_reporter(update, target_ms),
+        report=_reporter(note, update, target_ms),
         keeper=Keeper(folder=folder / "checkpoints" / "architecture", about=about, every=_CHECKPOINT_EVERY),
     )
-    write_beliefs(searched.beliefs, folder / BELIEFS)
-    if not known:
-        archs = land(space, searched.beliefs.last, latency, target_ms=target_ms, count=LANDED)
-        log.propose([space.text(arch) for arch in archs])
-        known = list(log)
+    problems = warnings(space, searched.beliefs)
+    write_beliefs(searched.beliefs, folder / FILE, strategy=name, warnings=problems)
+    landing = _limits(costs, budget_ms, combine)
+    if not known or budget_ms != target_ms:
+        archs = land(space, searched.beliefs.last, landing, target_ms=budget_ms, count=LANDED)
+        proposed = {trial.arch for trial in known}
+        log.propose([text for arch in archs if (text := space.text(arch)) not in proposed])
+    known = [trial for trial in log if trial.metrics is None]
     archs = [space.parse(trial.arch) for trial in known]
     score = supernet_evaluator(
-        net, space, searched.variables, calibration=data.train, validation=data.validation, chunk=len(archs)
+        net, space, searched.variables, calibration=data.train, validation=data.validation, chunk=LANDED
     )
-    log.record(
-        {
-            trial.number: {"accuracy": float(accuracy), "latency_ms": float(ms)}
-            for trial, accuracy, ms in zip(known, score(archs), latency(archs), strict=True)
-        }
-    )
-    problems = [str(collapse) for collapse in collapses(space, searched.beliefs)]
-    landed = f"{float(latency(archs[:1])[0]):.4f} ms of {target_ms:.4f}"
+    if archs:
+        log.record(
+            {
+                trial.number: {"accuracy": float(accuracy), **metrics}
+                for trial, accuracy, metrics in zip(known, score(archs), costs.metrics(archs), strict=True)
+            }
+        )
+    landed = f"{float(landing(archs).max()):.4f} ms of {budget_ms:.4f}" if archs else "nothing new"
     update(settings.steps, settings.steps, "; ".join([landed, *problems]))
     return list(log)
 
 
-def _reporter(update: Update, target_ms: float) -> Callable[[int, int, dict[str, float]], None]:
+def _limits(costs: Costs, target_ms: float, combine: Literal["worst", "weighted"]) -> Limits:
+    """Returns the limits as one, with another target for the first one, the latency."""
+    first, *others = costs.objectives
+    limits = (dataclasses.replace(first, target=target_ms), *others)
+    return Limits(costs=tuple(costs.functions[one.name] for one in limits), limits=limits, combine=combine)
+
+
+def _reporter(
+    note: Callable[[int, dict[str, float]], None], update: Update, target_ms: float
+) -> Callable[[int, int, dict[str, float]], None]:
     def report(step: int, total: int, metrics: dict[str, float]) -> None:
+        note(step, metrics)
         share = metrics["latency_ms"] / target_ms
         update(step, total, f"loss {metrics['loss']:.3f}, expected latency {share:.0%} of the target")
 

@@ -17,6 +17,7 @@ from sparsenas.latency.device import Device, Lost
 from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.model import LatencyModel
 from sparsenas.nn.pure import Variables
+from sparsenas.search import pareto
 from sparsenas.search_settings import SearchSettings
 from sparsenas.space import Space
 from sparsenas.supernet import supernet
@@ -41,14 +42,20 @@ class Measured:
 
 def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
     """Returns the most accurate distinct trials within the target, the faster one first among equals."""
-    distinct = {trial.arch: trial for trial in reversed(trials)}.values()
-    within = [trial for trial in distinct if within_target(trial, target_ms)]
-    if not within:
-        fastest = min(trial.metrics["latency_ms"] for trial in distinct)
+    chosen = most_accurate(trials, target_ms=target_ms, count=count)
+    if not chosen:
+        fastest = min(trial.metrics["latency_ms"] for trial in trials)
         raise UserError(
             f"None of {len(trials)} trials met {target_ms:.4f} ms, the fastest takes {fastest:.4f} ms; "
             "search longer (--trials) or for a higher --target-ms."
         )
+    return chosen
+
+
+def most_accurate(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
+    """Returns what `choose_finalists` does, or nothing where no trial is within the target."""
+    distinct = {trial.arch: trial for trial in reversed(trials)}.values()
+    within = [trial for trial in distinct if within_target(trial, target_ms)]
     return sorted(within, key=lambda t: (-t.metrics["accuracy"], t.metrics["latency_ms"], t.number))[:count]
 
 
@@ -90,6 +97,19 @@ def measure_finalists(
         )
         for i, (one, network, model) in enumerate(zip(trained, networks, models, strict=True))
     ]
+
+
+def so_far(trials: Sequence[Trial], target_ms: float) -> str:
+    """Returns what a search has found until now, for people: the best within the target, and the front."""
+    known = [trial for trial in trials if trial.metrics is not None]
+    met = [trial for trial in known if within_target(trial, target_ms)]
+    front = f"{len(pareto(known))} on the front of accuracy and latency"
+    if not met:
+        return f"none within target yet, {front}"
+    best = max(met, key=lambda trial: (trial.metrics["accuracy"], -trial.metrics["latency_ms"]))
+    return (
+        f"best within target {best.metrics['accuracy']:.1%} at {best.metrics['latency_ms']:.4f} ms, {front}"
+    )
 
 
 def check_device(settings: SearchSettings) -> None:

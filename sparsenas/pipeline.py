@@ -1,7 +1,8 @@
 """The main path: from a space and a data set to the fastest network that is still accurate.
 
 A run is a folder. Every stage leaves its result there, so that a run that was stopped goes on where it was:
-config.json, trials.sqlite, checkpoints/, candidates/, best/, summary.json, report.html.
+config.json, trials.sqlite, checkpoints/, candidates/, trainings/, tensorboard/, best/, summary.json,
+report.html.
 """
 
 import contextlib
@@ -10,31 +11,32 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from sparsenas import candidates, checkpoint, files, train
+from sparsenas.baselines import choose_baselines
+from sparsenas.believed import belief_rows, note_beliefs
 from sparsenas.candidates import Candidate, Context, Trained
 from sparsenas.cluster.crew import Crew
 from sparsenas.cluster.settings import ClusterSettings
 from sparsenas.data import Data, load
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
-from sparsenas.finalists import (
-    check_device,
-    choose_finalists,
-    choose_winner,
-    measure_finalists,
-    within_target,
-)
+from sparsenas.final import finals
+from sparsenas.finalists import check_device, so_far
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.nn.pure import Variables
+from sparsenas.objectives import Costs
 from sparsenas.progress import Progress, Silent, Update, Watch
+from sparsenas.record import Record, best_so_far
 from sparsenas.report.charts import figure_svg
 from sparsenas.report.page import write_report
 from sparsenas.report.summary import Summary, write_summary
+from sparsenas.reward import Reward
 from sparsenas.run_folder import check_unchanged, latency_of
 from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
@@ -46,12 +48,19 @@ from sparsenas.search_settings import (
     supernet_settings,
 )
 from sparsenas.space import Arch, Space
+from sparsenas.strategies.base import Strategy
 from sparsenas.strategies.catalog import SOFT, STRATEGIES, Aim, Factory, make
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.halving import Schedule
 from sparsenas.supernet import supernet
+from sparsenas.train import Evaluator
 from sparsenas.trials import Trial, TrialLog
 from sparsenas.winner import conclude
+
+# What TensorBoard calls the groups of a run, beside the finalists.
+SUPERNET, TRIALS, CHOICES = "supernet", "trials", "choices"
+# A search for another latency, because predictions were off, has this part of the trials on top.
+_MORE = 4
 
 
 def run(
@@ -86,6 +95,11 @@ def run(
     latency = table.tabulate(space)
     target_ms = choose_target(settings, space, table, latency)
     aim = choose_aim(settings, space, latency, target_ms)
+    gradient = settings.strategy in DIFFERENTIABLE
+    if not gradient:
+        factory = strategy or STRATEGIES[settings.strategy]
+        proposing = make(settings.strategy, factory, space, aim)
+        reward = choose_reward(settings, target_ms)
 
     cluster = dataclasses.replace(cluster or ClusterSettings(), workers=workers)
     context = Context(
@@ -102,6 +116,7 @@ def run(
     check_unchanged(folder, _facts(settings, space, digest))
     with (
         contextlib.closing(TrialLog(folder / "trials.sqlite")) as log,
+        Record(folder) as record,
         candidates.crew(context, log=log, settings=cluster) as crew,
     ):
         if log.notice:
@@ -111,39 +126,63 @@ def run(
             with progress.stage(f"Device {settings.measure_on}") as update:
                 check_device(settings)
                 update(1, 1, "there to measure the finalists")
-        if settings.strategy in DIFFERENTIABLE:
+        fastest_ms = latency.least(len(space.choices))[1]
+        baselines: dict[str, Arch] = {}
+        # Trials after a search for another predicted latency; None where that takes long.
+        again: Callable[[float, Update], list[Trial]] | None = None
+        if gradient:
+            again = partial(_descend, settings, space, data, aim.costs, target_ms, log, folder, record)
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
-                trials = _descend(settings, space, data, latency, target_ms, log, folder, update)
+                trials = again(target_ms * (1 - settings.margin), update)
         elif settings.evaluate == "train":
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
                 trials = _search_by_training(
-                    settings, context, aim, strategy, target_ms, log, crew, digest, watch
+                    settings, context, aim, proposing, reward, target_ms, log, crew, digest, watch
                 )
         else:
             with progress.stage("Train the supernet") as update:
-                variables = _supernet(settings, context, folder, log, cluster, digest, update)
+                variables = _supernet(settings, context, folder, log, cluster, digest, record, update)
+            score = train.supernet_evaluator(
+                supernet(space),
+                space,
+                variables,
+                calibration=data.train,
+                validation=data.validation,
+                chunk=settings.batch,
+            )
+            look = partial(_search, settings, space, latency, factory, score, log)
+            again = partial(look, settings.trials + max(settings.trials // _MORE, 1))
             with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-                trials = _search(settings, space, data, variables, aim, strategy, target_ms, log, update)
+                trials = look(settings.trials, target_ms * (1 - settings.margin), update)
+            if settings.baselines:
+                with progress.stage("Choose networks with one sparsity to compare with") as update:
+                    baselines = _baselines(settings, space, latency, score, target_ms)
+                    update(1, 1, f"{len(baselines)} networks")
+        if not gradient:
+            said = note_beliefs(space, proposing, reward, log, folder, name=settings.strategy)
+            if said is not None:
+                with progress.stage("Probabilities of the choices over time") as update:
+                    update(1, 1, "; ".join(said) or "nothing collapsed")
         search_seconds = time.perf_counter() - started
-        chosen = choose_finalists(
-            trials, target_ms=target_ms * (1 - settings.margin), count=settings.finalists
-        )
         with progress.stage("Train finalists and the dense twin from scratch") as update:
-            jobs = [Candidate(arch=space.parse(trial.arch)) for trial in chosen]
-
-            def train_all(jobs: Sequence[Candidate]) -> dict[Candidate, Trained]:
-                return _candidates(context, crew, jobs, folder, digest, update)
-
-            trained = train_all(jobs[:-1])
-            # The twin of the best so far trains beside the last one; another winner's comes after.
-            favourite = max(trained.values(), key=lambda one: one.accuracy, default=None)
-            twins = [dataclasses.replace(favourite.candidate, dense=True)] if favourite else []
-            trained |= train_all([*jobs[-1:], *twins])
-            finalists = measure_finalists(settings, space, data, table, [trained[job] for job in jobs])
-            best = choose_winner(finalists, target_ms=target_ms)
-            twin = dataclasses.replace(best.trained.candidate, dense=True)
-            dense = trained[twin] if twin in trained else train_all([twin])[twin]
-            update(1, 1, f"{best.latency_ms:.4f} ms, dense {best.dense_latency_ms:.4f} ms, both measured")
+            final = finals(
+                settings,
+                space,
+                data,
+                table,
+                trials,
+                target_ms=target_ms,
+                train_all=lambda jobs: _candidates(context, crew, jobs, folder, digest, record, update),
+                search_again=lambda budget_ms: (
+                    again(budget_ms, update) if again and budget_ms >= fastest_ms else trials
+                ),
+                baselines=baselines,
+            )
+            best = final.best
+            note = f"{best.latency_ms:.4f} ms, dense {best.dense_latency_ms:.4f} ms, both measured"
+            update(1, 1, note + final.note)
+        record.events(TRIALS, best_so_far([one.metrics for one in final.trials], target_ms=target_ms))
+        record.events(CHOICES, belief_rows(folder))
 
     with progress.stage("Check the winner against JAX and write the report") as update:
         summary, report = conclude(
@@ -152,10 +191,7 @@ def run(
             data,
             table,
             target_ms,
-            trials,
-            finalists,
-            best,
-            dense,
+            final,
             search_seconds,
             command,
             folder,
@@ -171,10 +207,12 @@ def _descend(
     settings: SearchSettings,
     space: Space,
     data: Data,
-    latency: SpaceLatency,
+    costs: Costs,
     target_ms: float,
     log: TrialLog,
     folder: Path,
+    record: Record,
+    budget_ms: float,
     update: Update,
 ) -> list[Trial]:
     return descend(
@@ -182,12 +220,15 @@ def _descend(
         settings.strategy,
         DIFFERENTIABLE[settings.strategy],
         data,
-        latency,
+        costs,
         log,
         folder,
         settings.architecture,
         target_ms=target_ms * (1 - settings.margin),
+        budget_ms=budget_ms,
+        combine=settings.combine,
         seed=settings.seed,
+        note=lambda step, numbers: record.note(SUPERNET, step, numbers),
         update=update,
     )
 
@@ -199,6 +240,7 @@ def _supernet(
     log: TrialLog,
     cluster: ClusterSettings,
     digest: str,
+    record: Record,
     update: Update,
 ) -> Variables:
     space = context.space
@@ -211,7 +253,7 @@ def _supernet(
             supernet(space).init(np.random.default_rng(settings.seed)), arrays, source=str(path)
         )
     if cluster.resources_for_supernet is None or cluster.workers == 0:
-        variables = candidates.train_supernet(context, report=_losses(update))
+        variables = candidates.train_supernet(context, report=_losses(record, update))
     else:
         with candidates.crew_for_supernet(context, log=log, settings=cluster) as crew:
             variables = None
@@ -228,7 +270,8 @@ def _search_by_training(
     settings: SearchSettings,
     context: Context,
     aim: Aim,
-    factory: Factory | None,
+    strategy: Strategy,
+    reward: Reward,
     target_ms: float,
     log: TrialLog,
     crew: Crew,
@@ -240,8 +283,8 @@ def _search_by_training(
     shown = 0.0
     for trials in search_ahead(
         space,
-        make(settings.strategy, factory or STRATEGIES[settings.strategy], space, aim),
-        choose_reward(settings, target_ms),
+        strategy,
+        reward,
         crew,
         lambda arch: candidates.candidate_spec(context, arch, data=digest),
         log,
@@ -256,10 +299,8 @@ def _search_by_training(
         if time.monotonic() - shown < 1 and len(trials) > settings.ahead:
             continue
         shown = time.monotonic()
-        met = [t.metrics["accuracy"] for t in trials if t.metrics and within_target(t, target_ms)]
-        note = f"best within target {max(met):.1%}" if met else "none within target yet"
         finished = sum(trial.state != "open" for trial in trials)
-        watch(finished, settings.trials, note, crew.status())
+        watch(finished, settings.trials, so_far(trials, target_ms), crew.status())
     found = highest_rungs(trials)
     if not found:
         first = next(trial.error for trial in trials)
@@ -270,22 +311,17 @@ def _search_by_training(
 def _search(
     settings: SearchSettings,
     space: Space,
-    data: Data,
-    variables: Variables,
-    aim: Aim,
-    factory: Factory | None,
-    target_ms: float,
+    latency: SpaceLatency,
+    factory: Factory,
+    score: Evaluator,
     log: TrialLog,
+    count: int,
+    budget_ms: float,
     update: Update,
 ) -> list[Trial]:
-    accuracies = train.supernet_evaluator(
-        supernet(space),
-        space,
-        variables,
-        calibration=data.train,
-        validation=data.validation,
-        chunk=settings.batch,
-    )
+    """Returns the trials when there are `count` of them, in a search for that predicted latency."""
+    target_ms = budget_ms / (1 - settings.margin)
+    aim = choose_aim(settings, space, latency, target_ms)
 
     def evaluate(archs: Sequence[Arch]) -> list[dict[str, float]]:
         found = aim.costs.metrics(archs)
@@ -293,7 +329,7 @@ def _search(
         over = aim.costs.excess(np.array(archs)) > 0
         admitted = [i for i in range(len(archs)) if settings.strategy in SOFT or not over[i]]
         if admitted:
-            scores = accuracies([archs[i] for i in admitted])
+            scores = score([archs[i] for i in admitted])
             for i, accuracy in zip(admitted, scores, strict=True):
                 found[i]["accuracy"] = float(accuracy)
         return found
@@ -301,18 +337,26 @@ def _search(
     trials: list[Trial] = []
     for trials in search(
         space,
-        make(settings.strategy, factory or STRATEGIES[settings.strategy], space, aim),
+        make(settings.strategy, factory, space, aim),
         choose_reward(settings, target_ms),
         evaluate,
         log,
-        trials=settings.trials,
+        trials=count,
         batch=settings.batch,
         seed=settings.seed,
     ):
-        met = [t.metrics["accuracy"] for t in trials if within_target(t, target_ms)]
-        note = f"best within target {max(met):.1%}" if met else "none within target yet"
-        update(len(trials), settings.trials, note)
+        update(len(trials), count, so_far(trials, target_ms))
     return trials
+
+
+def _baselines(
+    settings: SearchSettings, space: Space, latency: SpaceLatency, score: Evaluator, target_ms: float
+) -> dict[str, Arch]:
+    budgets = {
+        "" if part == 1 else f", {part:g} of the target": part * target_ms * (1 - settings.margin)
+        for part in settings.baselines
+    }
+    return choose_baselines(space, latency, score, budgets, np.random.default_rng(settings.seed))
 
 
 def _candidates(
@@ -321,6 +365,7 @@ def _candidates(
     jobs: Sequence[Candidate],
     folder: Path,
     digest: str,
+    record: Record,
     update: Update,
 ) -> dict[Candidate, Trained]:
     """Trains candidates that have no result in the folder yet."""
@@ -336,6 +381,7 @@ def _candidates(
     for one in candidates.train_candidates(context, crew, missing, data=digest):
         path = folder / "candidates" / f"{one.candidate.name(space)}.safetensors"
         checkpoint.save(path, one.arrays, about={"accuracy": repr(one.accuracy)})
+        record.whole(one.candidate.name(space), one.training)
         done[one.candidate] = one
         update(len(done), len(jobs), f"{one.accuracy:.1%} on validation")
     return done
@@ -355,8 +401,9 @@ def _counts(data: Data) -> str:
     return "{} train, {} validation, {} test images, {} classes".format(*sizes, len(data.classes))
 
 
-def _losses(update: Update) -> Callable[[int, int, dict[str, float]], None]:
+def _losses(record: Record, update: Update) -> Callable[[int, int, dict[str, float]], None]:
     def report(step: int, total: int, metrics: dict[str, float]) -> None:
+        record.note(SUPERNET, step, metrics)
         update(step, total, f"loss {metrics['loss']:.3f}" if "loss" in metrics else "")
 
     return report

@@ -50,6 +50,7 @@ def load_settings(folder: Path) -> SearchSettings:
         return SearchSettings(
             **{
                 **fields,
+                "baselines": tuple(fields.get("baselines", ())),
                 "objectives": tuple(Objective(**one) for one in fields["objectives"]),
                 "supernet": SupernetSettings(**fields["supernet"]),
                 "architecture": ArchitectureSettings(**fields["architecture"]),

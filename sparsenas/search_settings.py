@@ -58,6 +58,8 @@ class SearchSettings:
             trained: as many are worked on at once at most. What is found depends on it, and not on how many
             workers there are; twice as many as workers keep all of them busy.
         finalists: architectures that are trained from scratch.
+        baselines: parts of the target; for each, networks with one sparsity in all layers, the best by the
+            supernet, are trained and measured beside the finalists, to compare with.
         measure_on: where they and their dense twins are measured, as whole networks: a device such as
             `ray://NAME` that a node of the cluster lends, or ssh://HOST; this machine if left out. Beside a
             --device table that was measured there.
@@ -80,6 +82,7 @@ class SearchSettings:
     batch: int = 8
     ahead: int = 16
     finalists: int = 3
+    baselines: tuple[float, ...] = ()
     measure_on: str | None = None
     seed: int = 0
     supernet: SupernetSettings = field(default_factory=SupernetSettings)
@@ -94,6 +97,13 @@ class SearchSettings:
                 raise UserError(f"`{name}` must be at least 1, found {getattr(self, name)}.")
         if self.target_ms is not None and not self.target_ms > 0:
             raise UserError(f"`target_ms` must be above 0, found {self.target_ms}.")
+        if any(not part > 0 for part in self.baselines):
+            raise UserError(f"`baselines` must be parts of the target above 0, found {self.baselines}.")
+        if self.baselines and (self.evaluate != "supernet" or self.strategy in DIFFERENTIABLE):
+            raise UserError(
+                "`baselines` are chosen by a supernet's scores: they need `evaluate` supernet and a strategy "
+                f"that is none of {', '.join(DIFFERENTIABLE)}; found {self.evaluate} and {self.strategy}."
+            )
         known = (*STRATEGIES, *DIFFERENTIABLE)
         if self.strategy not in known and not self.strategy.endswith(".py"):
             raise UserError(
@@ -101,6 +111,11 @@ class SearchSettings:
                 "file that defines strategy(space), whose name ends in .py."
             )
         for one in self.objectives:
+            if one.target is None and self.strategy in DIFFERENTIABLE:
+                raise UserError(
+                    f"Searches by gradient hold targets, and objective {one.name!r} has none: give it one, "
+                    "or search the front with --strategy nsga2."
+                )
             if one.metric not in ("latency_ms", *COSTS) or (one.metric == "latency_ms") != bool(one.device):
                 raise UserError(
                     "`objectives` beside accuracy and latency are latency_ms with a `device`, or without one "

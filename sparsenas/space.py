@@ -17,6 +17,7 @@ import numpy as np
 from sparsenas.dims import Dim, constant
 from sparsenas.errors import UserError
 from sparsenas.sparsity.patterns import DENSE, Pattern, Sparsity
+from sparsenas.tables import html_table
 
 Arch = tuple[int, ...]
 """One option index per choice of a space."""
@@ -225,7 +226,7 @@ class Template:
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Space:
     """A set of networks, made with `Builder`.
 
@@ -241,6 +242,17 @@ class Space:
     choices: tuple[Choice, ...]
     templates: tuple[Template, ...]
     references: Mapping[str, Arch] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.image))
+        return (
+            f"<space {self.name}: {len(self.choices)} choices, {self.size:.3g} architectures, "
+            f"images {size}, {self.classes} classes>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(choice.name, ", ".join(str(plain(o)) for o in choice.options)) for choice in self.choices]
+        return html_table(repr(self), ("choice", "options"), rows)
 
     @property
     def size(self) -> int:

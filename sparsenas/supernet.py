@@ -74,18 +74,24 @@ def batch_one_hot(space: Space, archs: Sequence[Arch]) -> Choices:
     )
 
 
-def refresh_ranks(space: Space, variables: Variables) -> Variables:
+def refresh_ranks(space: Space, variables: Variables, *, part: float = 1.0) -> Variables:
     """Sorts the weights of searched sparsity by magnitude anew.
 
     Training calls this every so many steps: the order changes slowly, and sorting costs more than a step.
     With numpy, as XLA takes long to compile a sort and longer to run it on a CPU.
+
+    Args:
+        part: of its zeros that every network has, from 0 to 1, while a supernet is pruned.
     """
     templates = {template.name: template for template in space.templates}
-    found = {
-        name: {"rank": _ranks(np.asarray(variables.params[name]["weight"]), templates[name])}
-        for name in variables.ranks
-    }
-    return variables._replace(ranks=found)
+
+    def rank(name: str) -> np.ndarray:
+        if not part:
+            return np.ones_like(variables.ranks[name]["rank"])
+        # Weights of `rank >= fraction` are kept: larger ranks are as good as lower fractions.
+        return _ranks(np.asarray(variables.params[name]["weight"]), templates[name]) / np.float32(part)
+
+    return variables._replace(ranks={name: {"rank": rank(name)} for name in variables.ranks})
 
 
 def _ranks(weight: np.ndarray, template: Template) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A page of ours in Chromium that computes something and says what."""
 
 import contextlib
+import json
 import queue
 import secrets
 import threading
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from sparsenas.chromium import Chromium
 from sparsenas.errors import UserError
+from sparsenas.progress import Update
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -33,7 +35,8 @@ _PAGE = b"""<!doctype html>
 const post = (path, body) => fetch(path, { method: "POST", body });
 try {
   const { run } = await import("./script.js");
-  await post("answer", await run());
+  const report = (done, total, what) => post("progress", JSON.stringify([done, total, what]));
+  await post("answer", await run(report));
 } catch (error) {
   await post("error", `${error}`);
 }
@@ -103,8 +106,14 @@ class Site:
         self._server.server_close()
         self._thread.join()
 
-    def said(self, browser: Chromium, *, within_seconds: float) -> bytes:
-        """Returns what the page says next.
+    def said(
+        self, browser: Chromium, *, within_seconds: float, report: Update = lambda done, total, note: None
+    ) -> bytes:
+        """Returns what the page says next, progress aside.
+
+        Args:
+            within_seconds: how long it may say nothing at all.
+            report: is told how far the page is.
 
         Raises:
             UserError: where that is an error, or the browser ends or says nothing.
@@ -116,6 +125,10 @@ class Site:
             except queue.Empty:
                 if not browser.alive():
                     raise UserError("The browser ended before it was done.") from None
+                continue
+            if kind == "progress":
+                report(*json.loads(data))
+                until = time.monotonic() + within_seconds
                 continue
             if kind == "error":
                 raise UserError(f"The browser cannot run it: {data.decode(errors='replace')}")
@@ -147,14 +160,16 @@ def visit(
     cores: Sequence[int] = (),
     options: Sequence[str] = (),
     within_seconds: float = 120,
+    report: Update = lambda done, total, note: None,
 ) -> bytes:
     """Runs a script in Chromium, on a page with some files beside it, and returns what it gives.
 
     Args:
-        script: a module of JavaScript that exports `async function run()`, whose result is what `fetch` may
-            send: a string, or an array of bytes.
+        script: a module of JavaScript that exports `async function run(report)`, whose result is what `fetch`
+            may send: a string, or an array of bytes. It may `await report(done, total, what)`.
         folder, more, folders: the files, as `Site` takes them.
         cores, options: of the browser, as `Chromium` takes them.
+        within_seconds, report: as `Site.said` takes them.
 
     Raises:
         UserError: where there is no Chromium, or what the script throws.
@@ -164,4 +179,4 @@ def visit(
         Site(folder, more=files, folders=folders) as site,
         Chromium(f"{site.address}visit.html", cores=cores, options=options) as browser,
     ):
-        return site.said(browser, within_seconds=within_seconds)
+        return site.said(browser, within_seconds=within_seconds, report=report)

@@ -14,9 +14,8 @@ def test_file_sizes_are_those_of_files(name):
     archs = [space.smallest, *(space.sample(rng) for _ in range(3))]
     for arch, found in zip(archs, cost_of(space, "file_bytes")(archs), strict=True):
         size = len(to_bytes(random_network(space.layers(arch), seed=0)))
-        # Names, and steps over more than 254 zeros, are left out.
+        # Names are left out, and steps are as many as zeros anywhere take.
         assert found == pytest.approx(size, rel=0.02)
-        assert found <= size
 
 
 def test_costs_add_up_over_layers():

@@ -12,9 +12,9 @@ PARTICULARS = ("search_spaces", "latency_models", "experiments")
 # Lowest first; modules on one line do not import each other. So a strategy cannot see the supernet, only
 # architectures and rewards, and neither export nor the native runtime can see training.
 LAYERS = (
-    {"errors", "progress"},
-    {"files", "sparsity", "native", "data", "dims", "cross", "chromium"},
-    {"space", "checkpoint", "visit"},
+    {"errors", "progress", "tables"},
+    {"files", "look", "sparsity", "native", "data", "dims", "cross", "chromium"},
+    {"space", "checkpoint", "visit", "record"},
     {"builder", "objectives"},
     {"blocks", "networks", "nn", "strategies"},
     {"export"},
@@ -22,16 +22,17 @@ LAYERS = (
     {"costs", "reward", "train", "trials"},
     {"cluster", "trial_list"},
     {"candidates"},
-    {"search", "descent", "report", "serve", "survey"},
+    {"search", "descent", "believed", "report", "serve", "survey"},
     {"search_ahead"},
     {"bench", "ui"},
     {"backends"},
     {"search_settings"},
-    {"run_folder", "finalists"},
+    {"run_folder", "finalists", "baselines"},
+    {"final"},
     {"winner"},
     {"pipeline", "single"},
     {"cli"},
-    {"__main__"},
+    {"__main__", "notebook"},
 )
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 

@@ -245,6 +245,10 @@ def test_golden_file_gives_the_same_outputs_for_ever(isa):
     np.testing.assert_allclose(model.run(image)[0], expected, rtol=1e-4, atol=1e-5)
     assert model.classes == ("cat", "dog", "Kuh", "canapé", "魚")
     assert model.outputs == 5
+    packed = native.Model.open(GOLDEN / "tiny_v3.snas", isa=isa)
+    assert packed.classes == model.classes
+    # Weights of half precision, 2^-11 of each.
+    np.testing.assert_allclose(packed.run(image)[0], expected, rtol=0.01, atol=0.01)
 
 
 def test_layers_say_how_they_run():
@@ -396,12 +400,13 @@ def test_missing_file_is_named(tmp_path):
 def test_newer_version_is_refused_with_both_numbers():
     data = bytearray((GOLDEN / "tiny_v1.snas").read_bytes())
     data[4] = 9
-    with pytest.raises(UserError, match=r"offset 4: version .*newer.* at most 2, found 9"):
+    with pytest.raises(UserError, match=r"offset 4: version .*newer.* at most 3, found 9"):
         native.Model.from_bytes(data)
 
 
-def test_every_truncation_is_an_error():
-    data = (GOLDEN / "tiny_v1.snas").read_bytes()
+@pytest.mark.parametrize("name", ["tiny_v1.snas", "tiny_v3.snas"])
+def test_every_truncation_is_an_error(name):
+    data = (GOLDEN / name).read_bytes()
     for size in range(len(data)):
         with pytest.raises(UserError, match="Model 'bytes', offset "):
             native.Model.from_bytes(data[:size])
@@ -416,10 +421,13 @@ def test_every_flipped_byte_is_an_error():
         data[i] ^= 0x40
 
 
-@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
-def test_forged_file_is_an_error_or_runs(mask):
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [("tiny_v1.snas", 0x01), ("tiny_v1.snas", 0x80), ("tiny_v1.snas", 0xFF), ("tiny_v3.snas", 0xFF)],
+)
+def test_forged_file_is_an_error_or_runs(name, mask):
     """With a checksum that fits, a flip may give another sound model, but never a crash."""
-    data = bytearray((GOLDEN / "tiny_v1.snas").read_bytes())
+    data = bytearray((GOLDEN / name).read_bytes())
     image = np.random.default_rng(0).random((1, 9, 7, 3), np.float32)
     errors, ran = [], 0
     for i in range(20, len(data)):

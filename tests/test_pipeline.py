@@ -129,10 +129,10 @@ def test_a_differentiable_search_goes_the_whole_way_and_resumes(finished, folder
         "--finalists", "2", "--out", "gumbel", "--workers", "0",
     )  # fmt: skip
     run, space = folder / "gumbel", find_space("tiny")
-    summary, beliefs = read_summary(run / "summary.json"), read_beliefs(run / "beliefs.json")
+    summary, beliefs = read_summary(run / "summary.json"), read_beliefs(run / "beliefs.jsonl")
     assert summary.strategy == "gumbel"
     assert beliefs.choices == tuple(choice.name for choice in space.choices)
-    assert beliefs.steps == (20, 40)
+    assert beliefs.at == (20, 40)
     found = trials(run)
     assert summary.arch in {trial.arch for trial in found}
     # The default margin keeps 4% of the target free for the prediction's error.
@@ -142,10 +142,10 @@ def test_a_differentiable_search_goes_the_whole_way_and_resumes(finished, folder
     # As if stopped before the trials were known: the checkpoint has all that they need.
     (run / "trials.sqlite").unlink()
     (run / "summary.json").unlink()
-    before = (run / "beliefs.json").read_bytes()
+    before = (run / "beliefs.jsonl").read_bytes()
     sparsenas("search", "--resume", "gumbel", "--workers", "0")
     assert trials(run) == found
-    assert (run / "beliefs.json").read_bytes() == before
+    assert (run / "beliefs.jsonl").read_bytes() == before
 
 
 def test_unknown_strategies_are_refused_with_all_names():

@@ -122,6 +122,16 @@ def test_refresh_ranks_follows_the_weights_and_leaves_its_argument_alone(variabl
     np.testing.assert_allclose(after, 1 - before, atol=1e-6)
 
 
+@pytest.mark.parametrize("part", [0.0, 0.4, 1.0])
+def test_ranks_of_a_part_of_the_zeros_keep_what_lower_fractions_keep(variables, part):
+    ranks = refresh_ranks(SPACE, variables, part=part).ranks["a.project"]["rank"]
+    full = refresh_ranks(SPACE, variables).ranks["a.project"]["rank"]
+    assert ranks.dtype == np.float32
+    for fraction in (0.3, 0.7, 0.95):
+        # No rank is that near to a bound but at its own fraction.
+        np.testing.assert_array_equal(ranks >= np.float32(fraction), full >= np.float32(part * fraction))
+
+
 def test_one_compilation_serves_every_architecture(variables, images):
     run = jax.jit(lambda choices: NET.apply(variables, images, choices, train=False)[0])
     for arch in ARCHS:

@@ -29,6 +29,17 @@ def test_a_script_reads_files_and_gives_an_answer(tmp_path):
     assert found == b"from the folder, from memory, from the folder"
 
 
+def test_progress_is_told_and_is_no_answer():
+    script = """
+    export async function run(report) {
+      for (const done of [1, 2]) await report(done, 2, `step ${done}`);
+      return "end";
+    }"""
+    told = []
+    assert visit(script, report=lambda *progress: told.append(progress)) == b"end"
+    assert told == [(1, 2, "step 1"), (2, 2, "step 2")]
+
+
 def test_what_a_script_throws_is_one_line():
     with pytest.raises(UserError, match="cannot run it: Error: out of luck"):
         visit('export async function run() { throw new Error("out of luck"); }')

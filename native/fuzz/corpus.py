@@ -29,7 +29,9 @@ def main(folder: Path) -> None:
                 width=0.01, side=64, classes=3, rule=preset.rule(preset.fraction or 0.8)
             )  # fmt: skip
             model = folder / f"{name}_{pattern}.snas"
-            model.write_bytes(to_bytes(random_network(layers, seed=0)))
+            network = random_network(layers, seed=0)
+            model.write_bytes(to_bytes(network))
+        (folder / f"{name}_halves.snas").write_bytes(to_bytes(network, float16=True))
         (folder / f"{name}_tuned.snas").write_bytes(native.tune(model)[0])
 
 

@@ -43,11 +43,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size >= 64) {
     const uint64_t file_bytes = size;
     std::memcpy(bytes.data(), "SNAS", 4);
-    // With a tuning section where the header says there is one.
-    uint32_t tuning;
-    std::memcpy(&tuning, bytes.data() + 44, 4);
-    const uint32_t version = tuning == 0 ? 1 : sparsenas::kFormatVersion;
-    std::memcpy(bytes.data() + 4, &version, 4);
+    // The newest version allows all that others do.
+    std::memcpy(bytes.data() + 4, &sparsenas::kFormatVersion, 4);
     std::memcpy(bytes.data() + 8, &file_bytes, 8);
     const uint32_t checksum = sparsenas::Crc32(bytes.data() + 20, size - 20);
     std::memcpy(bytes.data() + 16, &checksum, 4);

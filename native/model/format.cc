@@ -5,10 +5,12 @@
 #include <cstdio>
 #include <cstring>
 #include <iterator>
+#include <memory>
 
 #include "base/aligned.h"
 #include "base/error.h"
 #include "model/crc32.h"
+#include "model/half.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "Model files are little-endian and used where they lie; this machine is not."
@@ -40,7 +42,10 @@ constexpr size_t kLayerOp = 0, kLayerPattern = 4, kLayerActivation = 8, kLayerIn
                  kLayerInputs = 16, kLayerCIn = 24, kLayerCOut = 28, kLayerHeight = 32,
                  kLayerWidth = 36, kLayerKernel = 40, kLayerStride = 44, kLayerNonzeros = 48,
                  kLayerWeight = 56, kLayerBias = 72, kLayerCounts = 88, kLayerColumns = 104,
-                 kLayerPadding = 120, kLayerReserved = 124;
+                 kLayerPadding = 120, kLayerPacking = 124;
+
+// Bits of a layer's packing.
+constexpr uint32_t kHalfWeights = 1, kShortCounts = 2, kNibbleSteps = 4;
 
 constexpr const char* kOpNames[] = {
     "conv_hwc",        "conv1x1", "depthwise", "add",          "global_average_pool",
@@ -170,6 +175,11 @@ class Reader {
   }
 
   // The caller has made sure that the number lies inside the file.
+  uint16_t U16(size_t offset) const {
+    uint16_t number;
+    std::memcpy(&number, bytes_ + offset, sizeof number);
+    return number;
+  }
   uint32_t U32(size_t offset) const {
     uint32_t number;
     std::memcpy(&number, bytes_ + offset, sizeof number);
@@ -224,6 +234,7 @@ class Reader {
   // Whether what is there is sound is for ReadTuning to see.
   size_t ReadTuningOffset() const {
     if (U32(kVersion) == 1) return Between(kTuning, "tuning_offset (of version 1)", 0, 0);
+    if (U32(kVersion) >= 3 && U32(kTuning) == 0) return 0;
     const uint64_t offset = uint64_t{U32(kTuning)} * kAlignment;
     if (offset < blobs_begin_ || offset > size_) {
       Fail(kTuning, "tuning_offset times 64", Text(blobs_begin_) + " to " + Text(uint64_t{size_}),
@@ -277,7 +288,6 @@ class Reader {
     layer.c_out = Between(at + kLayerCOut, "c_out", 1, kMaxChannels);
     layer.height = Between(at + kLayerHeight, "height", 1, kMaxSide);
     layer.width = Between(at + kLayerWidth, "width", 1, kMaxSide);
-    Between(at + kLayerReserved, "reserved", 0, 0);
 
     const bool pools = IsPool(layer.op);
     const bool windowed =
@@ -373,17 +383,34 @@ class Reader {
     // The products cannot overflow: kMaxChannels^2 * kMaxKernel^2 * 4 < 2^64, and likewise
     // kMaxChannels * kMaxColumns * 4.
     const uint64_t biases = dense == 0 ? 0 : layer->c_out;
-    layer->weight = Floats(at + kLayerWeight, "weight", nonzeros);
-    layer->bias = Floats(at + kLayerBias, "bias", biases);
+    const uint32_t allowed = dense == 0 || U32(kVersion) < 3 ? 0
+                             : sparse ? kHalfWeights | kShortCounts | kNibbleSteps
+                                      : kHalfWeights;
+    const uint32_t packing = U32(at + kLayerPacking);
+    if ((packing & ~allowed) != 0)
+      Fail(at + kLayerPacking, "packing", "no bits but those of " + Text(allowed), Text(packing));
+    if ((packing & kHalfWeights) != 0) {
+      layer->wide_weight = Halves(at + kLayerWeight, "weight", nonzeros);
+      layer->wide_bias = Halves(at + kLayerBias, "bias", biases);
+      layer->weight = layer->wide_weight->data();
+      layer->bias = layer->wide_bias->data();
+    } else {
+      layer->weight = Floats(at + kLayerWeight, "weight", nonzeros);
+      layer->bias = Floats(at + kLayerBias, "bias", biases);
+    }
     const uint64_t rows = CeilDiv(layer->c_out, layer->block_rows());
-    const uint64_t count_bytes = sparse ? 4 * rows : 0;
+    const uint64_t count_bytes = sparse ? ((packing & kShortCounts) != 0 ? 2 : 4) * rows : 0;
     const uint64_t counts = Blob(at + kLayerCounts, "counts", count_bytes, count_bytes);
-    // One step per block, of which the lowest have one nonzero, and at most one of 255 for every
-    // 255 columns of a row.
+    // One step per block, of which the lowest have one nonzero, and at most one that places nothing
+    // for every so many columns of a row.
+    const bool nibbles = (packing & kNibbleSteps) != 0;
     const uint64_t least_steps = sparse ? CeilDiv(nonzeros, layer->block_rows()) : 0;
-    const uint64_t most_steps = sparse ? nonzeros + rows * (layer->columns() / 255) : 0;
-    const uint64_t steps = Blob(at + kLayerColumns, "columns", least_steps, most_steps);
-    if (sparse) ReadRows(at, counts, steps, layer);
+    const uint64_t most_steps =
+        sparse ? nonzeros + rows * (layer->columns() / (nibbles ? 15 : 255)) : 0;
+    const auto bytes_of = [&](uint64_t steps) { return nibbles ? steps / 2 + steps % 2 : steps; };
+    const uint64_t steps =
+        Blob(at + kLayerColumns, "columns", bytes_of(least_steps), bytes_of(most_steps));
+    if (sparse) ReadRows(at, packing, counts, steps, layer);
     if (layer->pattern == Pattern::k2By4) CheckGroups(at, *layer);
     if (layer->pattern == Pattern::kKernel) CheckKernels(at, *layer);
   }
@@ -421,20 +448,49 @@ class Reader {
     return reinterpret_cast<const float*>(bytes_ + offset);
   }
 
-  void ReadRows(size_t at, uint64_t counts, uint64_t steps, LayerView* layer) const {
+  std::shared_ptr<const AlignedArray<float>> Halves(size_t at, const std::string& what,
+                                                    uint64_t count) const {
+    const uint64_t offset = Blob(at, what, 2 * count, 2 * count);
+    const auto wide = std::make_shared<AlignedArray<float>>(count);
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint16_t half = U16(offset + 2 * i);
+      if (!IsFiniteHalf(half)) Fail(offset + 2 * i, what, "finite numbers", "NaN or infinity");
+      (*wide)[i] = Widen(half);
+    }
+    return wide;
+  }
+
+  // Columns as steps from one to the next. The last of so many columns places nothing.
+  struct Steps {
+    const uint8_t* bytes;
+    uint64_t begin, end;  // In the file.
+    bool nibbles;
+    uint64_t next = 0;  // Number of the step.
+
+    uint64_t place() const { return begin + (nibbles ? next / 2 : next); }
+    bool done() const { return place() == end; }
+    uint32_t skip() const { return nibbles ? 15 : 255; }
+    uint32_t value() const {
+      const uint8_t byte = bytes[place()];
+      return !nibbles ? byte : next % 2 == 0 ? byte & 15 : byte >> 4;
+    }
+  };
+
+  void ReadRows(size_t at, uint32_t packing, uint64_t counts, uint64_t columns,
+                LayerView* layer) const {
     const uint64_t step_bytes = U64(at + kLayerColumns + 8);
-    const uint64_t end = steps + step_bytes;
+    Steps steps{bytes_, columns, columns + step_bytes, (packing & kNibbleSteps) != 0};
+    const bool short_counts = (packing & kShortCounts) != 0;
     const uint64_t row_columns = layer->columns();
     const uint32_t rows = layer->block_rows();
     layer->row_blocks.reserve(CeilDiv(layer->c_out, rows));
     layer->block_columns.reserve(CeilDiv(layer->nonzeros, rows));
-    uint64_t next = steps;
     uint64_t nonzeros = 0;
     for (uint32_t d = 0; d < layer->c_out; d += rows) {
       const auto row = [&] { return (rows == 1 ? "row " : "block row ") + Text(d / rows); };
       const uint32_t height = std::min(rows, layer->c_out - d);
-      const uint64_t count_at = counts + 4 * uint64_t{d / rows};
-      const uint32_t count = U32(count_at);
+      const uint64_t count_at = counts + (short_counts ? 2 : 4) * uint64_t{d / rows};
+      const uint32_t count = short_counts ? U16(count_at) : U32(count_at);
       const uint64_t room = (layer->nonzeros - nonzeros) / height;
       if (count > room) {
         Fail(count_at, rows == 1 ? "nonzeros of " + row() : "blocks of " + row(),
@@ -442,21 +498,20 @@ class Reader {
       }
       uint64_t column = 0;
       uint64_t first_free = 0;  // A nonzero's column lies beyond the previous one's.
-      for (uint32_t placed = 0; placed < count;) {
-        if (next == end) {
+      for (uint32_t placed = 0; placed < count; ++steps.next) {
+        if (steps.done()) {
           Fail(at + kLayerColumns + 8, "columns bytes",
                "steps for " + Text(uint64_t{layer->nonzeros}) + " nonzeros",
                Text(nonzeros + uint64_t{placed} * height) + " nonzeros");
         }
-        const uint8_t step = bytes_[next];
+        const uint32_t step = steps.value();
         column += step;
-        const bool places = step != 255;
+        const bool places = step != steps.skip();
         // A step without a nonzero may lead to the row's end, but one with needs a column there.
         if (column >= row_columns || (places && column < first_free)) {
-          Fail(next, "column of " + row(), Text(first_free) + " to " + Text(row_columns - 1),
-               Text(column));
+          Fail(steps.place(), "column of " + row(),
+               Text(first_free) + " to " + Text(row_columns - 1), Text(column));
         }
-        ++next;
         if (!places) continue;
         layer->block_columns.push_back(static_cast<uint32_t>(column));
         first_free = column + 1;
@@ -469,8 +524,14 @@ class Reader {
       Fail(at + kLayerNonzeros, "nonzeros (as the rows add up)", Text(nonzeros),
            Text(uint64_t{layer->nonzeros}));
     }
-    if (next != end) {
-      Fail(at + kLayerColumns + 8, "columns bytes", Text(next - steps), Text(step_bytes));
+    if (steps.nibbles && steps.next % 2 == 1) {
+      if (steps.value() != 0)
+        Fail(steps.place(), "half a byte after the last step", "0", Text(steps.value()));
+      ++steps.next;
+    }
+    if (!steps.done()) {
+      Fail(at + kLayerColumns + 8, "columns bytes", Text(steps.place() - columns),
+           Text(step_bytes));
     }
   }
 

@@ -6,15 +6,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "base/aligned.h"
 #include "kernels/activation.h"
 
 namespace sparsenas {
 
-// Of files with a tuning section; those without have version 1, in which there is none.
-constexpr uint32_t kFormatVersion = 2;
+// Version 1 has no tuning section, and only from version 3 on may layers be stored in less room.
+constexpr uint32_t kFormatVersion = 3;
 
 // Where a layer's `inputs` mean the network's input.
 constexpr int32_t kImage = -1;
@@ -71,9 +73,11 @@ struct Layer {
 };
 
 struct LayerView : Layer {
-  size_t offset;        // Of the layer's record in the file, for later errors.
-  const float* weight;  // [nonzeros] in the file's bytes, null for an operator without weights.
-  const float* bias;    // [c_out] in the file's bytes, null for an operator without weights.
+  size_t offset;  // Of the layer's record in the file, for later errors.
+  // In the file's bytes, or below where the file has halves; null for an operator without weights.
+  const float* weight;  // [nonzeros]
+  const float* bias;    // [c_out]
+  std::shared_ptr<const AlignedArray<float>> wide_weight, wide_bias;
   // Empty where dense. Rows of blocks, which are rows of weights where block_rows() is 1:
   std::vector<uint32_t> row_blocks;     // [ceil(c_out / block_rows())]
   std::vector<uint32_t> block_columns;  // Row by row, ascending in a row.

@@ -16,6 +16,7 @@
 #include "model/arena.h"
 #include "model/crc32.h"
 #include "model/format.h"
+#include "model/half.h"
 #include "model/mapped_file.h"
 #include "model/model.h"
 #include "testing/check.h"
@@ -132,11 +133,11 @@ void TestFlipsUnderAFittingChecksumNeverCrash(std::vector<uint8_t> bytes) {
 }
 
 void TestNewerVersionNamesBoth(std::vector<uint8_t> bytes) {
-  bytes[4] = 3;
+  bytes[4] = 4;
   const std::string error = ErrorOf(bytes);
   CheckMentions(error, "offset 4");
-  CheckMentions(error, "expected at most 2");
-  CheckMentions(error, "found 3");
+  CheckMentions(error, "expected at most 3");
+  CheckMentions(error, "found 4");
 }
 
 struct Change {
@@ -171,7 +172,7 @@ void TestRangesOfALayer(const std::vector<uint8_t>& golden) {
       {"counts bytes", 96, 4},
       {"columns offset", 104, 64},
       {"padding", 120, 2},
-      {"reserved", 124, 1},
+      {"packing: expected no bits but those of 0, found 1", 124, 1},
   };
   for (const Change& change : changes) {
     std::vector<uint8_t> bytes = golden;
@@ -202,6 +203,108 @@ void TestWeightsAreFinite(std::vector<uint8_t> bytes) {
   const std::string error = ErrorOf(bytes);
   CheckMentions(error, "offset " + std::to_string(weight + 8));
   CheckMentions(error, "finite");
+}
+
+// Rounds to the nearest half, away from 0 where two are as near; small enough not to overflow.
+uint16_t Halved(float number) {
+  const float magnitude = std::fabs(number);
+  const uint16_t sign = std::signbit(number) ? 0x8000 : 0;
+  if (magnitude < 0x1p-14f)
+    return static_cast<uint16_t>(sign + std::lround(std::ldexp(magnitude, 24)));
+  int exponent;
+  const float fraction = std::frexp(magnitude, &exponent);  // 0.5 to 1
+  return static_cast<uint16_t>(sign + 1024 * (exponent + 13) +
+                               std::lround(std::ldexp(fraction, 11)));
+}
+
+void TestWideningIsExact() {
+  const struct {
+    uint16_t half;
+    float wide;
+  } cases[] = {{0x0000, 0.0f},     {0x0001, 0x1p-24f}, {0x03ff, 1023 * 0x1p-24f},
+               {0x0400, 0x1p-14f}, {0x3c00, 1.0f},     {0x3555, 1365 * 0x1p-12f},
+               {0xc000, -2.0f},    {0x7bff, 65504.0f}, {0x8001, -0x1p-24f}};
+  for (const auto& one : cases)
+    Expect(Widen(one.half) == one.wide, "half " + std::to_string(one.half));
+  Expect(std::signbit(Widen(0x8000)), "minus 0 stays");
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const uint16_t half = static_cast<uint16_t>(bits);
+    Expect(IsFiniteHalf(half) == ((half & 0x7fff) < 0x7c00), "finite");
+    if (IsFiniteHalf(half)) Expect(Halved(Widen(half)) == half, "half " + std::to_string(bits));
+  }
+}
+
+// The golden file with every weight as a half, where the float was.
+std::vector<uint8_t> HalfFile(std::vector<uint8_t> bytes) {
+  const auto u64 = [&](size_t at) {
+    uint64_t number;
+    std::memcpy(&number, bytes.data() + at, sizeof number);
+    return number;
+  };
+  uint32_t layers;
+  std::memcpy(&layers, bytes.data() + 36, sizeof layers);
+  for (uint32_t i = 0; i < layers; ++i) {
+    const size_t record = 64 + 128 * size_t{i};
+    if (u64(record + 56) == 0) continue;
+    bytes[record + 124] = 1;
+    for (const size_t blob : {56, 72}) {
+      const uint64_t offset = u64(record + blob), halves = u64(record + blob + 8) / 2;
+      for (uint64_t k = 0; k < halves / 2; ++k) {
+        float number;
+        std::memcpy(&number, bytes.data() + offset + 4 * k, sizeof number);
+        const uint16_t half = Halved(number);
+        std::memcpy(bytes.data() + offset + 2 * k, &half, sizeof half);
+      }
+      std::memcpy(bytes.data() + record + blob + 8, &halves, sizeof halves);
+    }
+  }
+  bytes[4] = 3;
+  SetChecksum(&bytes);
+  return bytes;
+}
+
+void TestHalfFile(const std::vector<uint8_t>& golden, const std::vector<float>& image,
+                  const std::vector<float>& expected) {
+  std::vector<uint8_t> bytes = HalfFile(golden);
+  Expect(ErrorOf(bytes).empty(), "halves are read: " + ErrorOf(bytes));
+  for (const Isa isa : MachineIsas()) {
+    Model model = Model::FromBytes(bytes.data(), bytes.size(), "test.snas", isa);
+    std::vector<float> outputs(model.plan().outputs);
+    model.Run(image.data(), outputs.data());
+    // 2^-11 of each weight, through 14 layers with weights.
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      Expect(std::fabs(outputs[i] - expected[i]) < 0.01f * std::fabs(expected[i]) + 0.01f,
+             "output " + std::to_string(i) + " of halves with " + IsaName(isa));
+    }
+  }
+  TestFlipsUnderAFittingChecksumNeverCrash(bytes);
+  uint64_t weight;
+  std::memcpy(&weight, bytes.data() + 64 + 56, sizeof weight);
+  std::vector<uint8_t> bad = bytes;
+  bad[weight + 3] = 0x7c;
+  bad[weight + 2] = 0;
+  SetChecksum(&bad);
+  CheckMentions(ErrorOf(bad), "offset " + std::to_string(weight + 2) + ": layer 0");
+  CheckMentions(ErrorOf(bad), "weight: expected finite numbers, found NaN or infinity");
+  // Layer 0 is dense, layer 4 adds and has no weights.
+  const struct {
+    size_t layer;
+    uint8_t packing, allowed;
+  } refused[] = {{0, 3, 1}, {0, 8, 1}, {4, 1, 0}};
+  for (const auto& [layer, packing, allowed] : refused) {
+    bad = bytes;
+    bad[64 + 128 * layer + 124] = packing;
+    SetChecksum(&bad);
+    CheckMentions(ErrorOf(bad), "packing: expected no bits but those of " +
+                                    std::to_string(allowed) + ", found " + std::to_string(packing));
+  }
+  bad = bytes;
+  bad[4] = 2;
+  SetChecksum(&bad);
+  CheckMentions(ErrorOf(bad), "offset 44: tuning_offset");
+  bad[4] = 1;
+  SetChecksum(&bad);
+  CheckMentions(ErrorOf(bad), "packing: expected no bits but those of 0, found 1");
 }
 
 // Squeeze-and-excitation as a network has it: the channels of an image, each times a number that
@@ -342,6 +445,8 @@ int main(int argc, char** argv) {
   const std::vector<uint8_t> golden(file.bytes(), file.bytes() + file.size());
   TestCrc32();
   TestGoldenFile(golden, ReadFloats(argv[2]), ReadFloats(argv[3]));
+  TestWideningIsExact();
+  TestHalfFile(golden, ReadFloats(argv[2]), ReadFloats(argv[3]));
   TestSqueezeExciteIsItsFormula();
   TestBuffersThatLiveTogetherLieApart();
   TestEveryTruncationIsAnError(golden);

@@ -18,9 +18,12 @@ from sparsenas.bench.grid import GridSettings, check_space, hard_digits
 from sparsenas.bench.tabular import Table
 from sparsenas.descent import LANDED
 from sparsenas.errors import UserError
+from sparsenas.export.network import random_network
+from sparsenas.export.snas import to_bytes
+from sparsenas.latency.measure import MeasureSettings, interleaved
 from sparsenas.latency.tabulate import Tabulated
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.beliefs import collapses
+from sparsenas.strategies.collapse import collapses
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.differentiable.landing import land
 from sparsenas.supernet import supernet
@@ -28,6 +31,9 @@ from sparsenas.train import ArchitectureSettings, supernet_evaluator, train_arch
 
 Report = Callable[[int, int, str], None]
 """`(done, in all, what)`."""
+
+WITHIN = 0.03
+"""Part of the target by which a measured network may exceed it: a table is as exact as its measurements."""
 
 SETTINGS = ArchitectureSettings(steps=600, batch=32, shift=1)
 
@@ -68,6 +74,7 @@ def bench_differentiable(
     seeds: int = 1,
     finalists: int = 3,
     settings: ArchitectureSettings = SETTINGS,
+    measure: int = 0,
     report: Report = lambda done, total, what: None,
 ) -> dict[str, Any]:
     """Returns all figures, as the JSON file holds them.
@@ -75,6 +82,7 @@ def bench_differentiable(
     Args:
         targets: latencies of the table, evenly spread over its networks.
         finalists: networks of a search that are looked up.
+        measure: of the networks that were found, how many are measured here as well.
 
     Raises:
         UserError: where the table is of another space or has no latencies.
@@ -114,15 +122,40 @@ def bench_differentiable(
         archs = [landed[i] for i in order]
         collapsed = "; ".join(map(str, collapses(space, searched.beliefs)))
         found.append(judged(table, name, target_ms, seed, archs, collapsed))
-    report(len(searches), len(searches), "")
+    report(len(searches), len(searches), "measure what was found" if measure else "")
     return {
         "machine": native.cpu(),
         "version": __version__,
         "finalists": finalists,
         "settings": asdict(settings),
         "records": [asdict(one) for one in found],
+        "measured": measured(space, found, measure, MeasureSettings()) if measure else [],
         "summary": [summary([one for one in found if one.strategy == name]) for name in strategies],
     }
+
+
+def measured(
+    space: Space, found: Sequence[Found], count: int, settings: MeasureSettings
+) -> list[dict[str, Any]]:
+    """Returns what networks that searches returned take on this machine, beside table and target.
+
+    Args:
+        count: networks, evenly spread over the searches; each is measured once.
+    """
+    distinct = list({one.arch: one for one in found}.values())
+    count = min(count, len(distinct))
+    picked = [distinct[i] for i in np.linspace(0, len(distinct) - 1, count).round().astype(int)]
+    models = [to_bytes(random_network(space.layers(space.parse(one.arch)), seed=0)) for one in picked]
+    return [
+        {
+            "arch": one.arch,
+            "target_ms": one.target_ms,
+            "table_ms": one.latency_ms,
+            "measured_ms": float(ms),
+            "within_target": bool(ms <= (1 + WITHIN) * one.target_ms),
+        }
+        for one, ms in zip(picked, interleaved(models, settings), strict=True)
+    ]
 
 
 def latencies(table: Table) -> Tabulated:

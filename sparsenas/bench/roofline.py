@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from sparsenas.report.charts import CHARTS_CSS, COLORS_CSS, Axis
+from sparsenas.look import COLORS_CSS
+from sparsenas.report.charts import CHARTS_CSS, Axis
 
 _CSS = """
 .chart .roof { stroke: var(--ink); stroke-width: 1.5; fill: none; }

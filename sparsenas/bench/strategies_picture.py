@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from sparsenas.report.charts import COLORS_CSS, Axis
+from sparsenas.look import COLORS_CSS
+from sparsenas.report.charts import Axis
 
 _WIDTH, _HEIGHT = 760, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 190, 46, 52

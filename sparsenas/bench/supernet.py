@@ -219,10 +219,11 @@ def _one_by_one(
 
     @jax.jit
     def classify(choices: Choices) -> jax.Array:
-        _, stats = net.apply(variables, images, choices, train=True)
+        _, stats = net.apply(variables, images, choices, train=True, hard=True)
         used = variables._replace(stats=stats)
         return lax.map(
-            lambda batch: net.apply(used, to_float(batch), choices, train=False)[0].argmax(-1), batches
+            lambda batch: net.apply(used, to_float(batch), choices, train=False, hard=True)[0].argmax(-1),
+            batches,
         ).reshape(-1)
 
     def evaluate(archs: Sequence[Arch]) -> np.ndarray:
@@ -266,14 +267,19 @@ def rank_correlation(
     """Trains a supernet and networks alone, and compares how they rank.
 
     Args:
-        folder: keeps the supernet and each network's accuracy.
+        folder: keeps the supernet and each network's accuracy. Other supernets are compared with the same
+            networks.
     """
     data = load(dataset, size=space.image[:2], seed=settings.seed, limit=settings.limit)
     space = space.with_classes(len(data.classes))
     name = Path(dataset).name
     folder = folder / name
-    # More architectures may be asked for later; what there is stays true.
-    claim(folder, dataclasses.asdict(settings) | {"space": space.fingerprint(), "architectures": None})
+    # More architectures, or another supernet, may be asked for later; what there is stays true.
+    claim(
+        folder,
+        dataclasses.asdict(settings)
+        | {"space": space.fingerprint(), "architectures": None, "supernet": None},
+    )
     rng = np.random.default_rng(settings.seed)
     archs = _distinct(space, settings.architectures, rng)
     total = len(archs) * len(SEEDS) + 1
@@ -326,7 +332,7 @@ def _shared_accuracies(
     space: Space, data: Data, compared: Split, archs: Sequence[Arch], settings: TauSettings, folder: Path
 ) -> np.ndarray:
     net = supernet(space)
-    path = folder / "supernet.safetensors"
+    path = folder / f"supernet-{_digest(repr(settings.supernet))}.safetensors"
     if path.exists():
         arrays, _ = checkpoint.load(path)
         variables = checkpoint.from_arrays(net.init(np.random.default_rng(0)), arrays, source=str(path))
@@ -337,13 +343,16 @@ def _shared_accuracies(
     return evaluate(archs)
 
 
+def _digest(text: str) -> str:
+    """Returns a short name: those of architectures of large spaces are longer than file systems take."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _alone_accuracy(
     space: Space, data: Data, compared: Split, arch: Arch, settings: TauSettings, seed: int, folder: Path
 ) -> float:
     """Trains a network, or reads what an earlier call found."""
-    # Architectures of large spaces make names longer than file systems take.
-    key = hashlib.sha256(space.text(arch).encode()).hexdigest()[:16]
-    path = folder / "alone" / f"{key}-{seed}.json"
+    path = folder / "alone" / f"{_digest(space.text(arch))}-{seed}.json"
     if path.exists():
         try:
             return float(json.loads(path.read_text(encoding="utf-8"))["accuracy"])

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,6 +34,8 @@ _SETTLE_SECONDS = 0.05
 Note = Callable[[str], None]
 Report = Callable[[int, int, str], None]
 """`(done, in all, what it is at)`."""
+Tell = Callable[[int, str], None]
+"""`(rounds of a network that are done, what it is at)`."""
 
 
 # What the networks are made of: name, input [N, H, W, C], output channels, stride.
@@ -81,21 +84,28 @@ def bench_training(
     """
     cores = [cores_of(count, core) for count in threads or (native.cpu()["cores"],)]
     python = _find_torch(note) if torch else None
-    total, done = len(cores) * len(networks), 0
+    # One more round compiles.
+    each = rounds + 1
+    total, done = len(cores) * len(networks) * each, 0
     records, parts = [], []
     for own in cores:
         for name, layers in networks.items():
-            report(done, total, f"{name}, threads: {len(own)}")
-            done += 1
+            tell = _teller(report, done, total, f"{name}, threads: {len(own)}")
             try:
+                tell(0, "start")
                 with _trainers(layers, batch, own, python, note) as trainers:
-                    records.append(_measure(name, batch, len(own), trainers, rounds))
+                    records.append(_measure(name, batch, len(own), trainers, rounds, tell))
                     if primitives and name == next(iter(networks)):
-                        parts += _measure_primitives(trainers, len(own))
+                        parts += _measure_primitives(trainers, len(own), partial(tell, each))
             except EngineError as error:
                 raise UserError(f"{name} cannot be measured: {error}.") from None
-    report(total, total, "")
+            done += each
+    report(total, total, ", ".join(networks))
     return {"machine": native.cpu(), "version": __version__, "records": records, "primitives": parts}
+
+
+def _teller(report: Report, done: int, total: int, at: str) -> Tell:
+    return lambda rounds, what: report(done + rounds, total, f"{at}, {what}")
 
 
 def _find_torch(note: Note) -> Path | None:
@@ -120,7 +130,9 @@ def _trainers(
         path.write_text(json.dumps(network))
 
         def start(library: str, python: Path) -> Worker:
-            return stack.enter_context(Worker(library, path, cores, python=python, program=TRAINER))
+            # A slow machine may take minutes to compile a large network.
+            worker = Worker(library, path, cores, python=python, program=TRAINER, patience=None)
+            return stack.enter_context(worker)
 
         trainers = {"sparsenas": start("sparsenas", Path(sys.executable))}
         if torch is not None:
@@ -131,11 +143,19 @@ def _trainers(
         yield trainers
 
 
-def _measure(name: str, batch: int, threads: int, trainers: dict[str, Worker], rounds: int) -> dict[str, Any]:
+def _measure(
+    name: str,
+    batch: int,
+    threads: int,
+    trainers: dict[str, Worker],
+    rounds: int,
+    tell: Tell,
+) -> dict[str, Any]:
     ours = trainers["sparsenas"]
     found: dict[str, list[float]] = {"forward": [], "gradient": [], **{library: [] for library in trainers}}
     for i in range(rounds + 1):
         for library, trainer in trainers.items():
+            tell(i, f"{library} trains")
             ms = trainer.ask({"step": True})["ms"]
             # The first visit compiles.
             if i > 0:
@@ -143,6 +163,7 @@ def _measure(name: str, batch: int, threads: int, trainers: dict[str, Worker], r
             time.sleep(_SETTLE_SECONDS)
         if i % 2 == 1:
             for what in ("forward", "gradient"):
+                tell(i, f"{what} pass")
                 found[what].append(ours.ask({what: True})["ms"])
     medians = {what: median(times) for what, times in found.items()}
     return {
@@ -157,10 +178,13 @@ def _measure(name: str, batch: int, threads: int, trainers: dict[str, Worker], r
     }
 
 
-def _measure_primitives(trainers: dict[str, Worker], threads: int) -> list[dict[str, Any]]:
+def _measure_primitives(
+    trainers: dict[str, Worker], threads: int, tell: Callable[[str], None]
+) -> list[dict[str, Any]]:
     """Returns the milliseconds of each primitive: ours, XLA's own way, PyTorch's."""
     found = []
     for primitive, shape, out, stride in PRIMITIVES:
+        tell(primitive)
         message = {"primitive": primitive, "shape": shape, "out": out, "stride": stride}
         answers = {library: trainer.ask(message) for library, trainer in trainers.items()}
         ours, torch = answers["sparsenas"], answers.get("torch", {})

@@ -1,8 +1,7 @@
 // Runs networks in our module and in LiteRT.js in turns, as sparsenas.bench.web asks for in work.json.
 import { SparseNAS } from "./sparsenas.js";
 
-const { names, peers, rounds, visitMs, loads } = await (await fetch("work.json")).json();
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const { names, peers, rounds, visitMs } = await (await fetch("work.json")).json();
 const median = (values) => Array.from(values).sort((a, b) => a - b)[values.length >> 1];
 const bytes = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
 const outputsOf = async (tensor) => Array.from(await tensor.data());
@@ -26,51 +25,45 @@ async function theirs(name, { loadAndCompile, Tensor }) {
   return { name, engine: "litert_js", once, outputs: async () => outputsOf((await model.run(image))[0]) };
 }
 
+// Milliseconds of a run, the median over some: what interrupts a few of them does not count.
 async function visit({ once, runs }) {
-  const begin = performance.now();
-  for (let i = 0; i < runs; ++i) await once();
-  return (performance.now() - begin) / runs;
-}
-
-async function firstMs() {
-  const frame = document.createElement("iframe");
-  frame.src = "index.html";
-  document.body.append(frame);
-  for (;;) {
-    const found = frame.contentDocument?.documentElement?.dataset;
-    if (found?.failed) throw new Error("the page failed");
-    if (found?.firstMs) {
-      frame.remove();
-      return Number(found.firstMs);
-    }
-    await new Promise((later) => setTimeout(later, 5));
+  const times = [];
+  for (let i = 0; i < runs; ++i) {
+    const begin = performance.now();
+    await once();
+    times.push(performance.now() - begin);
   }
+  return median(times);
 }
 
-export async function run() {
-  const first = [];
-  for (let i = 0; i < loads; ++i) first.push(await firstMs());
+export async function run(report) {
   const entrants = [];
-  let version = "";
+  const steps = rounds + names.length * (peers ? 2 : 1);
+  let done = 0;
   for (const name of names) entrants.push(await ours(name));
   if (peers) {
+    await report(done, steps, "LiteRT.js is compiled");
     const litert = await import("./litert.js");
     await litert.loadLiteRt(new URL("npm/@litertjs/core/wasm/", document.baseURI).href, { threads: false });
     for (const name of names) entrants.push(await theirs(name, litert));
   }
   for (const entrant of entrants) {
     entrant.result = await entrant.outputs();
+    // The first runs of a function wait until it is compiled.
     entrant.runs = 3;
+    await visit(entrant);
     entrant.runs = Math.max(3, Math.ceil(visitMs / Math.max(await visit(entrant), 1e-3)));
     entrant.visits = [];
+    await report(++done, steps, `${entrant.engine} has computed ${entrant.name}`);
   }
-  for (let round = 0; round < rounds; ++round)
+  for (let round = 0; round < rounds; ++round) {
     for (const entrant of entrants) entrant.visits.push(await visit(entrant));
+    await report(++done, steps, `round ${round + 1} of ${rounds}`);
+  }
   return JSON.stringify({
     agent: navigator.userAgent,
-    first_result_ms: median(first),
     records: entrants.map(({ name, engine, isa, visits, result }) => {
-      return { name, engine, isa, ms: median(visits), outputs: result };
+      return { name, engine, isa, ms: median(visits), visits, outputs: result };
     }),
   });
 }

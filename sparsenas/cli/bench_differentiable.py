@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparsenas import files
-from sparsenas.bench.differentiable import SETTINGS, bench_differentiable
+from sparsenas.bench.differentiable import SETTINGS, WITHIN, bench_differentiable
 from sparsenas.bench.tabular import read_table
 from sparsenas.cli.lookup import find_space
 from sparsenas.cli.parse import parse
@@ -27,6 +27,8 @@ class Options:
         seeds: searches at each target.
         finalists: networks of a search that are looked up; the best counts.
         steps: of each search.
+        measure: so many of the networks that were found are also measured on this machine, which should be
+            quiet and the one that measured the table.
         json: also write every figure to this file.
     """
 
@@ -36,6 +38,7 @@ class Options:
     seeds: int = 1
     finalists: int = 3
     steps: int = SETTINGS.steps
+    measure: int = 0
     json: Path | None = None
 
 
@@ -47,6 +50,8 @@ def main(args: list[str]) -> None:
     for name in options.strategy:
         if name not in DIFFERENTIABLE:
             raise UserError(f"No search named {name!r}. There are: {', '.join(DIFFERENTIABLE)}.")
+    if options.measure < 0:
+        raise UserError(f"`--measure` must be at least 0, found {options.measure}.")
     if not options.strategy:
         raise UserError(f"`--strategy` needs a name. There are: {', '.join(DIFFERENTIABLE)}.")
     terminal = console()
@@ -59,6 +64,7 @@ def main(args: list[str]) -> None:
             seeds=options.seeds,
             finalists=options.finalists,
             settings=replace(SETTINGS, steps=options.steps),
+            measure=options.measure,
             report=update,
         )
     rows = [
@@ -89,6 +95,22 @@ def main(args: list[str]) -> None:
     terminal.print(
         table("Regret in points", ("search", "mean", "largest", "mean of the first finalist"), rows)
     )
+    if result["measured"]:
+        rows = [
+            (
+                one["arch"],
+                f"{one['target_ms']:.4f}",
+                f"{one['table_ms']:.4f}",
+                f"{one['measured_ms']:.4f}",
+                f"{one['measured_ms'] / one['table_ms'] - 1:+.1%}",
+                f"{one['measured_ms'] / one['target_ms']:.1%}",
+            )
+            for one in result["measured"]
+        ]
+        columns = ("network", "target, ms", "table, ms", "measured, ms", "off", "of the target")
+        met = sum(one["within_target"] for one in result["measured"])
+        title = f"{met} of {len(rows)} measured within {WITHIN:.0%} over their target"
+        terminal.print(table(title, columns, rows))
     if options.json:
         files.write(options.json, json.dumps(result, indent=1) + "\n")
         terminal.print(f"Wrote {options.json}")

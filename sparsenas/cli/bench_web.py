@@ -1,7 +1,6 @@
 """sparsenas bench web: our page beside LiteRT.js, in a real browser."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,15 +42,16 @@ def main(args: list[str]) -> None:
     if options.rounds < 1:
         raise UserError(f"`--rounds` must be at least 1, found {options.rounds}.")
     terminal = console()
-    with TerminalProgress(terminal).stage("Measure in the browser"):
+    with TerminalProgress(terminal).stage("Measure in the browser") as update:
         result = bench_web(
             sparsities=options.sparsity,
             peers=options.peers,
             core=options.core,
             rounds=options.rounds,
+            report=update,
             note=lambda line: terminal.print(line, markup=False),
         )
-    terminal.print(_table(result["records"], result["machine"], options))
+    terminal.print(_table(result, options))
     terminal.print(
         f"First result {result['first_result_ms']:.0f} ms after the page begins to load. Model "
         f"{result['model_bytes'] / 1e6:.2f} MB."
@@ -61,18 +61,15 @@ def main(args: list[str]) -> None:
         terminal.print(f"Wrote {options.json}")
 
 
-def _table(records: Sequence[dict], machine: dict, options: Options) -> Table:
-    ms = {(record["sparsity"], record["engine"]): record["ms"] for record in records}
+def _table(result: dict, options: Options) -> Table:
+    ms = {(record["sparsity"], record["engine"]): record["ms"] for record in result["records"]}
+    ratios = {one["sparsity"]: one["ratio"] for one in result["ratios"]}
 
     def cells(sparsity: float) -> tuple[str, ...]:
-        ours, theirs = ms.get((sparsity, OURS)), ms.get((sparsity, PEER))
-        return (
-            f"{sparsity:g}",
-            "-" if ours is None else f"{ours:.2f}",
-            "-" if theirs is None else f"{theirs:.2f}",
-            f"{theirs / ours:.2f}x" if ours and theirs else "-",
-        )
+        found = (ms.get((sparsity, engine)) for engine in (OURS, PEER))
+        times = ("-" if time is None else f"{time:.2f}" for time in found)
+        return f"{sparsity:g}", *times, f"{ratios[sparsity]:.2f}x" if sparsity in ratios else "-"
 
-    where = f"{machine['cpu']}, {machine['isa']}, one thread"
+    where = f"{result['machine']['cpu']}, {result['machine']['isa']}, one thread"
     title = f"MobileNet v1, {where}: milliseconds, medians of {options.rounds} rounds"
     return table(title, ("zeros", OURS, PEER, "faster"), [cells(s) for s in sorted({s for s, _ in ms})])

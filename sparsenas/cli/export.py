@@ -14,6 +14,7 @@ from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
 from sparsenas.export.network import Network
+from sparsenas.space import Arch, Space
 
 _LOCAL = "local"
 
@@ -25,13 +26,16 @@ class Options:
     How well it agrees with JAX is printed and stored beside the file, in OUT.json.
 
     Attributes:
-        source: the folder of a run, a model file (.snas), or a checkpoint of weights (.safetensors) in a run.
+        source: the folder of a run, a model file (.snas), or weights (.safetensors) in a run: of a trained
+            network, a checkpoint of a training, or of a supernet.
         format: `snas`, the native runtime's; `tflite` for LiteRT; `onnx`; `stablehlo` for JAX; `web`, a
             folder for a browser; `c`, a folder for a C compiler.
         out: the file or folder to write; a name that ends in .snas.gz is compressed.
         force: replace what is there.
         dense: the dense twin of a search's winner instead.
-        float16: (snas, tflite) weights of half precision.
+        arch: which network of a supernet: `largest`, `smallest`, option indices joined by '-', or a file
+            arch.json of a run.
+        float16: (snas, tflite, web, c) weights of half precision.
         sparse_initializer: (onnx) weights of mostly zeros as sparse tensors.
         device: (snas) pack the weights for a device, on which every layer is timed: local,
             ssh://[USER@]HOST[:PORT] or adb://SERIAL.
@@ -45,6 +49,7 @@ class Options:
     format: Literal["snas", "tflite", "onnx", "stablehlo", "web", "c"] = "snas"
     force: bool = False
     dense: bool = False
+    arch: str | None = None
     float16: bool = False
     sparse_initializer: bool = False
     device: str | None = None
@@ -71,7 +76,13 @@ def main(args: list[str]) -> None:
     from sparsenas.single.sources import find_network
 
     terminal = console()
-    network = find_network(options.source, find_space, dense=options.dense)
+    network = find_network(
+        options.source,
+        find_space,
+        dense=options.dense,
+        arch=None if options.arch is None else lambda space: _arch(space, options.arch),
+        dataset=options.dataset,
+    )
     images, source = _images(options, network)
     settings = deliver.Settings(
         float16=options.float16,
@@ -105,13 +116,27 @@ def main(args: list[str]) -> None:
     )
 
 
+def _arch(space: Space, given: str) -> Arch:
+    """Returns the architecture that `--arch` names."""
+    from sparsenas.cli.lookup import find_arch
+
+    path = Path(given)
+    if not path.is_file():
+        return find_arch(space, given)
+    try:
+        return space.parse(json.loads(path.read_text())["arch"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"Expected the arch.json of a run, found {given!r}.") from None
+
+
 def _images(options: Options, network: Network) -> tuple[np.ndarray, str]:
     """Returns what to check with, float32 [N, H, W, C], and what people call it."""
     from sparsenas.export.check import noise
 
     name, seed = options.dataset, 0
-    if name is None and options.source.is_dir():
-        name, seed = _dataset_of(options.source)
+    run = _run_of(options.source)
+    if name is None and run is not None:
+        name, seed = _dataset_of(run)
         # A run may have moved away from its data.
         if name is not None and name not in data.EMBEDDED and not Path(name).exists():
             name = None
@@ -120,6 +145,13 @@ def _images(options: Options, network: Network) -> tuple[np.ndarray, str]:
         return noise(network.image, min(options.images, 64)), "noise"
     found = data.load(name, size=(height, width), seed=seed)
     return found.test.images[: options.images].astype(np.float32) / 255, f"{found.name} (test)"
+
+
+def _run_of(source: Path) -> Path | None:
+    """Returns the run that a folder or weights belong to."""
+    if not source.is_dir() and source.suffix != ".safetensors":
+        return None
+    return next((folder for folder in (source, *source.parents) if (folder / "config.json").is_file()), None)
 
 
 def _dataset_of(run: Path) -> tuple[str | None, int]:

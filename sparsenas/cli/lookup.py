@@ -1,7 +1,9 @@
 """From names on the command line to the things they stand for."""
 
 import importlib
+import inspect
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,12 +11,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from sparsenas.builder import Builder
 from sparsenas.errors import UserError
 from sparsenas.space import Arch, Space
 
 if TYPE_CHECKING:
     from sparsenas.search_settings import SearchSettings
     from sparsenas.single.series import Series
+    from sparsenas.strategies.base import Probabilities, State
     from sparsenas.strategies.catalog import Factory
 
 T = TypeVar("T")
@@ -111,6 +117,8 @@ def find_strategy(name: str) -> "Factory":
             ask=lambda state, rng: _proposed(name, space, guarded(found.ask)(state, rng)),
             tell=guarded(found.tell),
             expect=guarded(found.expect),
+            probabilities=found.probabilities and _believed(name, space, guarded(found.probabilities)),
+            recommend=found.recommend and guarded(found.recommend),
         )
 
     return factory
@@ -119,6 +127,23 @@ def find_strategy(name: str) -> "Factory":
 def _proposed(name: str, space: Space, arch: Any) -> Arch:
     """Returns what a user's strategy asked for as an architecture."""
     return _run("strategy", name, lambda: space.canonical(space.check(arch)))
+
+
+def _believed(name: str, space: Space, probabilities: "Callable[[State], Probabilities]") -> Callable:
+    """Returns a user's function, which must give one array for each choice."""
+    sizes = tuple((len(choice.options),) for choice in space.choices)
+
+    def checked(state: Any) -> "Probabilities":
+        found = tuple(np.asarray(one, float) for one in probabilities(state))
+        if tuple(one.shape for one in found) != sizes:
+            raise UserError(
+                f"The strategy {name}: probabilities(state) must give an array of the options' "
+                f"probabilities for each of {len(sizes)} choices, found shapes "
+                f"{[one.shape for one in found]}."
+            )
+        return found
+
+    return checked
 
 
 def find_experiment(name: str) -> "SearchSettings":
@@ -153,7 +178,9 @@ def _experiment(name: str, variable: str) -> ModuleType:
 
 def _known(folder: str) -> list[str]:
     package = importlib.import_module(f"sparsenas.{folder}")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    # What several of them share is none of them.
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def _module(what: str, folder: str, variable: str, name: str) -> ModuleType:
@@ -201,7 +228,16 @@ def _run(what: str, name: str, code: Callable[[], Any]) -> Any:
         said = error.msg if isinstance(error, SyntaxError) else error
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         where = f"The {what} {name}{_line(error, name)}"
-        raise UserError(f"{where}: {kind}{' '.join(str(said).split())}") from error
+        raise UserError(f"{where}: {kind}{' '.join(str(said).split())}{_takes(said)}") from error
+
+
+def _takes(said: object) -> str:
+    """Returns what a method of `Builder` takes where a user gave it something else; "" for other errors."""
+    found = re.search(r"Builder\.(\w+)\(\) got an unexpected keyword argument", str(said))
+    if found is None:
+        return ""
+    _, *names = inspect.signature(getattr(Builder, found[1])).parameters
+    return f"; it takes {', '.join(names)}."
 
 
 def _line(error: BaseException, name: str) -> str:

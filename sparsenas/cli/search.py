@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from sparsenas.baselines import FILE as BASELINES
+from sparsenas.baselines import Baseline, read_baselines
 from sparsenas.cli.lookup import find_experiment, find_space, find_strategy
 from sparsenas.cli.parse import parse
 from sparsenas.cli.show import TerminalProgress, console, table
@@ -85,6 +88,8 @@ def main(args: list[str]) -> None:
         terminal.print(f"Stopped. Go on with: sparsenas search --resume {folder}")
         raise
     terminal.print(results(summary))
+    if (folder / BASELINES).exists():
+        terminal.print(compared(*read_baselines(folder / BASELINES)))
     terminal.print(f"Next: sparsenas profile {folder}/best/model.snas, or open {folder}/report.html")
 
 
@@ -121,6 +126,25 @@ def results(summary: Summary):
             ),
         ),
     )
+
+
+def compared(winner: Baseline, baselines: Sequence[Baseline]):
+    """Returns the table of the found network among those with one sparsity in all layers."""
+    rows = [
+        (
+            one.name,
+            one.arch,
+            f"{one.accuracy:.2%}",
+            f"{100 * (winner.accuracy - one.accuracy):+.2f}",
+            f"{one.latency_ms_measured:.4f}",
+            f"{one.latency_ms_measured / winner.latency_ms_measured:.2f}x",
+        )
+        for one in (winner, *baselines)
+    ]
+    columns = (
+        "sparsity", "network", "test accuracy", "found one, points", "measured ms", "of the found one",
+    )  # fmt: skip
+    return table("Among networks with one sparsity in all layers, trained alike", columns, rows)
 
 
 def _check_unchanged(

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from sparsenas.progress import Status, Update, Watch
 
-# A pipe or a file gets a line about a cluster now and then.
+# A pipe or a file gets a line about what takes long now and then.
 _SECONDS_BETWEEN_LINES = 30
 
 
@@ -30,7 +30,7 @@ class TerminalProgress:
 
     @contextlib.contextmanager
     def stage(self, title: str) -> Iterator[Update]:
-        started, last = time.perf_counter(), ""
+        started, printed, last = time.perf_counter(), time.perf_counter(), ""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -39,15 +39,17 @@ class TerminalProgress:
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        # A pipe or a file gets the finished lines only.
         moving = self._console.is_terminal
         with Progress(*columns, console=self._console, transient=True, disable=not moving) as progress:
             task = progress.add_task(title, total=None, note="")
 
             def update(done: int, total: int, note: str = "") -> None:
-                nonlocal last
+                nonlocal printed, last
                 last = note or last
                 progress.update(task, completed=done, total=total, note=last)
+                if not moving and time.perf_counter() - printed > _SECONDS_BETWEEN_LINES:
+                    printed = time.perf_counter()
+                    self._console.print(f"{title}: {done} of {total}, {last}", markup=False)
 
             yield update
         seconds = time.perf_counter() - started

@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,10 +29,12 @@ class Worked(NamedTuple):
     Attributes:
         metrics: the same for the same candidate, wherever it is worked on; no times.
         arrays: to be kept; None for none.
+        training: how it went: rows of a step and numbers by name.
     """
 
     metrics: dict[str, float]
     arrays: dict[str, np.ndarray] | None
+    training: Sequence[tuple[int, Mapping[str, float]]] = ()
 
 
 class Overtaken(Exception):
@@ -107,7 +109,7 @@ def worked(
     reach("begun", what)
     began = time.perf_counter()
     try:
-        metrics, arrays = evaluate(context, task.spec, start, task.parts, check)
+        metrics, arrays, training = evaluate(context, task.spec, start, task.parts, check)
     except Overtaken:
         found = spool.read(place)
         return found if found is not None else {"kind": "error", "error": f"The result {place} was damaged."}
@@ -122,6 +124,7 @@ def worked(
         "candidate": task.candidate,
         "rung": task.rung,
         "metrics": metrics,
+        "training": training,
         "parts": task.parts,
         "node": node,
         "seconds": round(time.perf_counter() - began, 3),

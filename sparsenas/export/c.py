@@ -24,8 +24,11 @@ _FOLDERS = ("base", "kernels", "model", "capi", "cmake")
 _NOT_PART = re.compile(r"(test|bench)[a-z_]*\.(cc|c|cmake)$|README\.md$")
 
 
-def to_c(network: Network) -> dict[str, bytes]:
+def to_c(network: Network, *, float16: bool = False) -> dict[str, bytes]:
     """Returns the files of the folder by name.
+
+    Args:
+        float16: weights of half precision (`sparsenas.export.snas`).
 
     Raises:
         UserError: where there is no checkout to take the runtime's sources from.
@@ -33,7 +36,7 @@ def to_c(network: Network) -> dict[str, bytes]:
     root = repository()
     template = root / "native" / "examples" / "embedded"
     files = {path.name: path.read_bytes() for path in sorted(template.iterdir())}
-    files["model.c"] = _array(to_bytes(network))
+    files["model.c"] = _array(to_bytes(network, float16=float16))
     files[f"{SOURCES}/LICENSE"] = (root / "LICENSE").read_bytes()
     files[f"{SOURCES}/CMakeLists.txt"] = (root / "native" / "CMakeLists.txt").read_bytes()
     for folder in _FOLDERS:

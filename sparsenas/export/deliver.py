@@ -27,7 +27,7 @@ class Settings:
     """How a network is written.
 
     Attributes:
-        float16: weights and biases are rounded to half precision, and stored so where the format can.
+        float16: weights and biases are rounded to half precision and stored so.
         sparse: (onnx) weights of mostly zeros as sparse tensors.
         dense: (web) the twin without zeros that the page compares with; made where left out.
         pack: (snas) what makes a model file one that is packed for a device.
@@ -59,7 +59,7 @@ class Format:
 
 
 def _snas(network: Network, settings: Settings, name: str) -> bytes:
-    data = to_bytes(network)
+    data = to_bytes(network, float16=settings.float16)
     if settings.pack is not None:
         data = settings.pack(data)
     return gzip.compress(data, 9, mtime=0) if name.endswith(".gz") else data
@@ -85,12 +85,16 @@ FORMATS: Mapping[str, Format] = {
         engine=("JAX", "jax"),
     ),
     "web": Format(
-        write=lambda network, settings, name: to_web(network, settings.dense),
+        write=lambda network, settings, name: to_web(network, settings.dense, float16=settings.float16),
         run=run_web,
         engine=("SparseNAS in Chromium", "sparsenas"),
+        float16=True,
     ),
     "c": Format(
-        write=lambda network, settings, name: to_c(network), run=run_c, engine=("libsparsenas", "sparsenas")
+        write=lambda network, settings, name: to_c(network, float16=settings.float16),
+        run=run_c,
+        engine=("libsparsenas", "sparsenas"),
+        float16=True,
     ),
 }
 

@@ -7,7 +7,18 @@ import numpy as np
 
 from sparsenas import native
 from sparsenas.export.network import LayerWeights, Network
-from sparsenas.export.snas import ACTIVATIONS, HEADER, LAYER, OPS, PATTERNS
+from sparsenas.export.snas import (
+    ACTIVATIONS,
+    HALF_WEIGHTS,
+    HEADER,
+    LAYER,
+    NIBBLE_SKIP,
+    NIBBLE_STEPS,
+    OPS,
+    PATTERNS,
+    SHORT_COUNTS,
+    SKIP,
+)
 from sparsenas.space import Layer, usual_padding
 from sparsenas.sparsity.patterns import DENSE, Block, NByM
 from sparsenas.sparsity.patterns import PATTERNS as BY_NAME
@@ -15,7 +26,6 @@ from sparsenas.sparsity.patterns import PATTERNS as BY_NAME
 _OP_NAMES, _PATTERN_NAMES, _ACTIVATION_NAMES = (
     {number: name for name, number in table.items()} for table in (OPS, PATTERNS, ACTIVATIONS)
 )
-_SKIP = 255
 
 
 def read(path: Path) -> Network:
@@ -51,7 +61,7 @@ def from_bytes(data: bytes, *, name: str = "bytes") -> Network:
 
 def _layer(data: bytes, record: tuple[int, ...], name: str) -> tuple[Layer, LayerWeights | None]:
     op, pattern, activation, input_count, *inputs = record[:6]
-    c_in, c_out, height, width, kernel, stride, nonzeros, *blobs, padding, _ = record[6:]
+    c_in, c_out, height, width, kernel, stride, nonzeros, *blobs, padding, packing = record[6:]
     weight, bias, counts, columns = (
         data[offset : offset + size] for offset, size in zip(blobs[::2], blobs[1::2], strict=True)
     )
@@ -72,30 +82,40 @@ def _layer(data: bytes, record: tuple[int, ...], name: str) -> tuple[Layer, Laye
     )
     if layer.weight_shape is None:
         return layer, None
-    values, biases = np.frombuffer(weight, "<f4"), np.frombuffer(bias, "<f4")
+    stored_as = "<f2" if packing & HALF_WEIGHTS else "<f4"
+    values, biases = (np.frombuffer(blob, stored_as).astype(np.float32) for blob in (weight, bias))
     if kept == DENSE.pattern:
-        return layer, LayerWeights(values.reshape(layer.weight_shape).copy(), biases.copy())
+        return layer, LayerWeights(values.reshape(layer.weight_shape), biases)
     rows = kept.rows if isinstance(kept, Block) else 1
     full = np.zeros((c_out, int(np.prod(layer.weight_shape[1:]))), np.float32)
-    _place(full, values, np.frombuffer(counts, "<u4"), np.frombuffer(columns, np.uint8), rows)
+    lengths = np.frombuffer(counts, "<u2" if packing & SHORT_COUNTS else "<u4")
+    _place(full, values, lengths, _reached(np.frombuffer(columns, np.uint8), packing), rows)
     zeros = 1 - nonzeros / full.size
     if isinstance(kept, NByM):  # Where inputs are no multiple of m, a little more is held.
         zeros = 1 - kept.n / kept.m
     sparse = Layer(**{**vars(layer), "sparsity": zeros})
-    return sparse, LayerWeights(full.reshape(layer.weight_shape), biases.copy())
+    return sparse, LayerWeights(full.reshape(layer.weight_shape), biases)
 
 
-def _place(full: np.ndarray, values: np.ndarray, counts: np.ndarray, steps: np.ndarray, rows: int) -> None:
+def _reached(coded: np.ndarray, packing: int) -> np.ndarray:
+    """Returns where each step that places a weight leads, all rows in one: int64 [at least K]."""
+    if packing & NIBBLE_STEPS:
+        coded, skip = np.stack([coded & NIBBLE_SKIP, coded >> 4], axis=1).ravel(), NIBBLE_SKIP
+    else:
+        skip = SKIP
+    return np.cumsum(coded, dtype=np.int64)[coded != skip]
+
+
+def _place(full: np.ndarray, values: np.ndarray, counts: np.ndarray, reached: np.ndarray, rows: int) -> None:
     """Puts stored weights where they belong.
 
     Args:
         full: [D, columns], all 0; changed.
         values: [K], block by block, each from its first output channel to its last.
         counts: [blocks of rows] of stored columns.
-        steps: as `column_steps` codes them.
+        reached: as steps of columns lead there, each row beginning where the one before it ended.
         rows: output channels of a block.
     """
-    reached = np.cumsum(steps, dtype=np.int64)[steps != _SKIP]
     ends = list(accumulate(counts.tolist()))
     before, first = 0, 0
     for band, end in enumerate(ends):

@@ -9,11 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from sparsenas.errors import UserError
+from sparsenas.export.half import halved
 from sparsenas.export.network import LayerWeights, Network, stored_weights
 from sparsenas.space import IMAGE, Layer, misplaced
 from sparsenas.sparsity.patterns import Block
 
-VERSION = 1
+# A file has the oldest version that says all that it holds.
+VERSION, VERSION_OF_PACKING = 1, 3
+# Bits that say how a layer takes less room.
+HALF_WEIGHTS, SHORT_COUNTS, NIBBLE_STEPS = 1, 2, 4
+# A step that places nothing.
+SKIP, NIBBLE_SKIP = 255, 15
 OPS = {
     "conv_hwc": 0,
     "conv1x1": 1,
@@ -69,14 +75,26 @@ def write(network: Network, path: str | os.PathLike) -> int:
     return len(data)
 
 
-def to_bytes(network: Network) -> bytes:
-    """Returns the model file of a network."""
+def to_bytes(network: Network, *, float16: bool = False) -> bytes:
+    """Returns the model file of a network.
+
+    Args:
+        float16: weights and biases are rounded to half precision (`sparsenas.export.half`) and stored so; the
+            runtime widens them when it reads the file and computes in float32.
+
+    Raises:
+        UserError: where the format cannot say what the network is, or float16 cannot hold a weight.
+    """
+    if float16:
+        network = halved(network)
     strings = b"".join(map(_string, (*(layer.name for layer in network.layers), *network.classes)))
     data = bytearray(HEADER.size + LAYER.size * len(network.layers))
     strings_offset = len(data)
     data += strings
+    packed = False
     for i, (layer, weights) in enumerate(zip(network.layers, network.weights, strict=True)):
-        nonzeros, blobs = _blobs(layer, weights)
+        nonzeros, packing, blobs = _blobs(layer, weights, float16=float16)
+        packed = packed or bool(packing)
         places = []
         for blob in blobs:
             places += _append(data, blob)
@@ -99,7 +117,7 @@ def to_bytes(network: Network) -> bytes:
             nonzeros,
             *places,
             layer.padding,
-            0,
+            packing,
         )
     header = (
         _input_layout(network),
@@ -110,9 +128,10 @@ def to_bytes(network: Network) -> bytes:
         strings_offset,
         len(strings),
     )
-    HEADER.pack_into(data, 0, b"SNAS", VERSION, len(data), 0, *header)
+    version = VERSION_OF_PACKING if packed else VERSION
+    HEADER.pack_into(data, 0, b"SNAS", version, len(data), 0, *header)
     checksum = zlib.crc32(memoryview(data)[CHECKSUM_END:])
-    HEADER.pack_into(data, 0, b"SNAS", VERSION, len(data), checksum, *header)
+    HEADER.pack_into(data, 0, b"SNAS", version, len(data), checksum, *header)
     return bytes(data)
 
 
@@ -149,13 +168,16 @@ def _append(data: bytearray, blob: bytes) -> tuple[int, int]:
     return offset, len(blob)
 
 
-def _blobs(layer: Layer, weights: LayerWeights | None) -> tuple[int, tuple[bytes, ...]]:
-    """Returns the number of stored weights, and the blobs weight, bias, counts and columns."""
+def _blobs(
+    layer: Layer, weights: LayerWeights | None, *, float16: bool
+) -> tuple[int, int, tuple[bytes, ...]]:
+    """Returns the number of stored weights, their packing, and the blobs weight, bias, counts and columns."""
     if weights is None:
-        return 0, (b"", b"", b"", b"")
-    bias = weights.bias.astype("<f4").tobytes()
+        return 0, 0, (b"", b"", b"", b"")
+    packing, stored_as = (HALF_WEIGHTS, "<f2") if float16 else (0, "<f4")
+    bias = weights.bias.astype(stored_as).tobytes()
     if layer.pattern.name == "dense":
-        return weights.weight.size, (weights.weight.astype("<f4").tobytes(), bias, b"", b"")
+        return weights.weight.size, packing, (weights.weight.astype(stored_as).tobytes(), bias, b"", b"")
     problem = misplaced(layer.pattern, layer.op, layer.kernel)
     if problem:
         raise UserError(f"Layer {layer.name!r} {problem}")
@@ -169,16 +191,28 @@ def _blobs(layer: Layer, weights: LayerWeights | None) -> tuple[int, tuple[bytes
         counts.append(block_columns.size)
         rows.append(np.full(block_columns.size, first))
         columns.append(block_columns)
-    values = np.concatenate(values).astype("<f4")
-    steps = column_steps(np.concatenate(rows), np.concatenate(columns))
-    return values.size, (values.tobytes(), bias, np.array(counts, "<u4").tobytes(), steps.tobytes())
+    values = np.concatenate(values).astype(stored_as)
+    rows, columns = np.concatenate(rows), np.concatenate(columns)
+    lengths, steps = np.array(counts, "<u4").tobytes(), column_steps(rows, columns).tobytes()
+    if max(counts) < 1 << 16:
+        lengths, packing = _smaller(lengths, np.array(counts, "<u2").tobytes(), packing, SHORT_COUNTS)
+    narrow = nibbles(column_steps(rows, columns, skip=NIBBLE_SKIP))
+    steps, packing = _smaller(steps, narrow.tobytes(), packing, NIBBLE_STEPS)
+    return values.size, packing, (values.tobytes(), bias, lengths, steps)
 
 
-def column_steps(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Codes columns as steps of one byte, 255 for a long way without a nonzero.
+def _smaller(plain: bytes, packed: bytes, packing: int, bit: int) -> tuple[bytes, int]:
+    """Returns the blob that takes less room in the file, and the packing with its bit where that is it."""
+    plain_room, packed_room = (-(-len(blob) // ALIGNMENT) for blob in (plain, packed))
+    return (packed, packing | bit) if packed_room < plain_room else (plain, packing)
+
+
+def column_steps(rows: np.ndarray, columns: np.ndarray, *, skip: int = SKIP) -> np.ndarray:
+    """Codes columns as steps, the largest for a long way without a nonzero.
 
     Args:
         rows, columns: [K] of the nonzeros (or blocks), row by row with ascending columns.
+        skip: the largest step, which places nothing.
 
     Returns:
         uint8 [at least K].
@@ -189,7 +223,17 @@ def column_steps(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     steps = columns.copy()
     follows = rows[1:] == rows[:-1]
     steps[1:][follows] -= columns[:-1][follows]
-    ends = np.cumsum(steps // 255 + 1)
-    coded = np.full(ends[-1] if ends.size else 0, 255, np.uint8)
-    coded[ends - 1] = steps % 255
+    ends = np.cumsum(steps // skip + 1)
+    coded = np.full(ends[-1] if ends.size else 0, skip, np.uint8)
+    coded[ends - 1] = steps % skip
     return coded
+
+
+def nibbles(steps: np.ndarray) -> np.ndarray:
+    """Returns two steps in each byte, the first one in its lower half; a last one alone has 0 beside it.
+
+    >>> nibbles(np.array([3, 1, 15], np.uint8)).tolist()
+    [19, 15]
+    """
+    even = np.append(steps, np.zeros(steps.size % 2, np.uint8))
+    return even[::2] | even[1::2] << 4

@@ -16,6 +16,7 @@ from sparsenas import native
 from sparsenas.cross import built, repository
 from sparsenas.export.network import LayerWeights, Network
 from sparsenas.export.snas import to_bytes
+from sparsenas.look import PAGE_CSS
 from sparsenas.visit import visit
 
 ISAS = ("wasm_relaxed", "wasm128", "scalar")
@@ -39,11 +40,12 @@ export async function run() {{
 """
 
 
-def to_web(network: Network, dense: Network | None = None) -> dict[str, bytes]:
+def to_web(network: Network, dense: Network | None = None, *, float16: bool = False) -> dict[str, bytes]:
     """Returns the files of the folder by name.
 
     Args:
         dense: the twin to compare with; made where left out (`dense_twin`).
+        float16: weights of half precision (`sparsenas.export.snas`).
 
     Raises:
         UserError: where a tool is missing that compiles the runtimes, or there is no checkout to do it in.
@@ -51,13 +53,14 @@ def to_web(network: Network, dense: Network | None = None) -> dict[str, bytes]:
     scripts = repository() / "native" / "wasm"
     runtimes = built("wasm", "sparsenas_web") / "wasm" / "web"
     files = {path.name: path.read_bytes() for path in sorted((scripts / "page").iterdir())}
+    files["page.css"] = PAGE_CSS.encode() + files["page.css"]
     files["runtime.js"] = (scripts / "sparsenas.mjs").read_bytes()
     for isa in ISAS:
         data = (runtimes / f"sparsenas_{isa}.wasm").read_bytes()
         # Without the time, so that the same runtime is the same file.
         files[f"sparsenas_{isa}.wasmz"] = gzip.compress(data, 9, mtime=0)
-    files[MODEL] = to_bytes(network)
-    files[DENSE] = to_bytes(dense_twin(network) if dense is None else dense)
+    files[MODEL] = to_bytes(network, float16=float16)
+    files[DENSE] = to_bytes(dense_twin(network) if dense is None else dense, float16=float16)
     return files
 
 

@@ -23,6 +23,7 @@ from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.latency.table import Measurement, NetworkMeasurement, Table, load
 from sparsenas.latency.tabulate import tabulate
 from sparsenas.space import Arch, Layer, Space
+from sparsenas.tables import html_table
 
 _NEAREST = 5
 # Layers remembered; a search asks for the same ones again and again.
@@ -45,7 +46,7 @@ class Explanation:
     error: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LatencyModel:
     """Predicts from the measurements of a device.
 
@@ -87,6 +88,18 @@ class LatencyModel:
         """Returns the names that `load` knows."""
         local = (LOCAL,) if local_table_path().exists() else ()
         return (*local, *known_devices())
+
+    def __repr__(self) -> str:
+        carried = ", carried over" if self.carried else ""
+        return (
+            f"<latency on {self.device}: {self.table.kind}{carried}, {len(self.table.layers)} layers, "
+            f"{len(self.table.networks)} networks, {self.threads} thread{'s' * (self.threads > 1)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {**self.machine, "build": self.build}
+        errors = {f"error: {name.replace('_', ' ')}": value for name, value in self.table.error.items()}
+        return html_table(repr(self), ("", ""), (facts | errors).items())
 
     @property
     def device(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from sparsenas.look import COLORS_CSS
 from sparsenas.report.run import RunReport, TrialPoint
 
 # More dots than this do not show more, they make the page heavy.
@@ -19,7 +20,6 @@ _MOST_DOTS = 1500
 _USUAL = 0.8
 _BELOW_USUAL = 0.5
 
-COLORS_CSS = Path(__file__).with_name("colors.css").read_text(encoding="utf-8")
 CHARTS_CSS = Path(__file__).with_name("charts.css").read_text(encoding="utf-8")
 
 
@@ -131,8 +131,9 @@ def frame_of(run: RunReport, *, width: int, height: int) -> Frame:
     """Returns axes that hold all trials but hopeless ones, the target and what was trained."""
     s = run.summary
     times = [t.latency_ms for t in run.trials] + [f.latency_ms_measured for f in run.finalists]
+    times += [b.latency_ms_measured for b in run.baselines]
     times += [s.latency_ms_measured, s.dense_latency_ms_measured, s.target_latency_ms]
-    trained = [f.accuracy for f in run.finalists] + [s.accuracy, s.dense_accuracy]
+    trained = [f.accuracy for f in (*run.finalists, *run.baselines)] + [s.accuracy, s.dense_accuracy]
     searched = sorted(t.accuracy for t in run.trials)
     needed = (
         trained + [t.accuracy for t in run.trials if t.is_finalist] + [t.accuracy for t in front(run.trials)]
@@ -155,7 +156,7 @@ def accuracy_over_latency(run: RunReport, frame: Frame, drawn: Sequence[TrialPoi
 
     Dots: trials, predicted latency and the supernet's accuracy. Line: their Pareto front. Diamonds:
     finalists, trained from scratch and measured, each tied to its dot. Disc and square: the winner and its
-    dense twin.
+    dense twin. Triangles: networks with one sparsity in all layers.
     """
     s, x, y, unit = run.summary, frame.x, frame.y, unit_of(run)
     narrow = frame.width < 500
@@ -186,6 +187,9 @@ def accuracy_over_latency(run: RunReport, frame: Frame, drawn: Sequence[TrialPoi
             )
         if not is_winner:
             parts.append(f'<path class="finalist" d="M{at(ms, accuracy)}m-6 0l6 -6 6 6 -6 6z"/>')
+    for baseline in run.baselines:
+        place = at(baseline.latency_ms_measured, baseline.accuracy)
+        parts.append(f'<path class="baseline" d="M{place}m-6 5l6 -10 6 10z"/>')
     parts.append(
         f'<text class="label" x="{target + (-6 if target > x.end - 110 else 6):.1f}" y="{y.end + 10}" '
         f'text-anchor="{"end" if target > x.end - 110 else "start"}">'

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from sparsenas import __version__, files
 from sparsenas.report.charts import (
-    CHARTS_CSS,
-    COLORS_CSS,
     MICROSECONDS,
     MILLISECONDS,
     TIMES,
@@ -15,7 +13,7 @@ from sparsenas.report.charts import (
     Unit,
     significant,
 )
-from sparsenas.report.page import PAGE_CSS
+from sparsenas.report.page import REPORT_CSS
 from sparsenas.report.summary import Summary
 
 _WIDTH, _HEIGHT = 880, 440
@@ -36,7 +34,7 @@ def comparison(runs: Sequence[tuple[str, Summary]]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{title}</title>\n<style>\n{COLORS_CSS}{CHARTS_CSS}{PAGE_CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{title}</title>\n<style>\n{REPORT_CSS}</style>\n</head>\n<body>\n<main>\n"
         f'<p class="brand"><b>SparseNAS</b></p>\n<h1>{title}</h1>\n<p class="lead">{_lead(runs, unit)}</p>\n'
         f"{_chart(runs, unit)}\n{_table(runs, unit)}\n"
         f"<footer>Made by SparseNAS {__version__}.</footer>\n</main>\n</body>\n</html>\n"

@@ -33,10 +33,12 @@ def _beliefs(run: RunReport) -> str:
     if not run.beliefs:
         return ""
     items = "".join(map(_belief, run.beliefs))
+    last = max(belief.at[-1] for belief in run.beliefs)
+    warnings = "".join(f'<p class="warning">{escape(text)}</p>' for text in run.warnings)
     return (
         "<h3>What the strategy came to believe</h3><p>Probabilities of the options of every choice, from the "
-        "first trial to the last; the first option is the darkest. The likeliest in the end is named.</p>"
-        f'<ul class="beliefs">{items}</ul>'
+        f"start to the end after {last:,} {run.unit_of_beliefs}; the first option has the full colour. The "
+        f'likeliest in the end is named.</p>{warnings}<ul class="beliefs">{items}</ul>'
     )
 
 
@@ -44,9 +46,14 @@ def _belief(belief: Belief) -> str:
     last = belief.probabilities[-1]
     likeliest = max(range(len(last)), key=last.__getitem__)
     return (
-        f"<li>{belief_chart(belief, width=_BELIEF[0], height=_BELIEF[1])}<b>{escape(belief.choice)}</b> "
+        f"<li>{belief_chart(belief, width=_BELIEF[0], height=_BELIEF[1])}<b>{_breakable(belief.choice)}</b> "
         f"{escape(belief.options[likeliest])}, {last[likeliest]:.0%}</li>"
     )
+
+
+def _breakable(name: str) -> str:
+    """Returns a dotted name as HTML that may go on in the next line after a dot."""
+    return escape(name).replace(".", ".<wbr>")
 
 
 def _trainings(run: RunReport) -> str:

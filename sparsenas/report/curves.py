@@ -45,18 +45,18 @@ def search_curve(run: RunReport, *, width: int, height: int) -> str:
 
 
 def belief_chart(belief: Belief, *, width: int, height: int) -> str:
-    """Returns the probabilities of the options over the trials, one above the other; the first is lowest."""
-    rows, trials = _some(belief.probabilities), _some(belief.trials)
-    x = Axis(0, max(trials[-1], 1), 0, width)
+    """Returns the probabilities of the options over time, one above the other; the first is lowest."""
+    rows, times = _some(belief.probabilities), _some(belief.at)
+    x = Axis(0, max(times[-1], 1), 0, width)
     below = [0.0] * len(rows)
     parts = []
     count = len(belief.options)
     for i, option in enumerate(belief.options):
         above = [low + row[i] for low, row in zip(below, rows, strict=True)]
-        there = " ".join(f"{x(t):.1f},{height * (1 - a):.1f}" for t, a in zip(trials, above, strict=True))
+        there = " ".join(f"{x(t):.1f},{height * (1 - a):.1f}" for t, a in zip(times, above, strict=True))
         back = " ".join(
             f"{x(t):.1f},{height * (1 - b):.1f}"
-            for t, b in zip(reversed(trials), reversed(below), strict=True)
+            for t, b in zip(reversed(times), reversed(below), strict=True)
         )
         shade = _FULL - (_FULL - _PALEST) * i / max(1, count - 1)
         fill = f"color-mix(in srgb, var(--front) {shade:.0f}%, var(--surface))"

@@ -13,9 +13,9 @@ from html import escape
 from pathlib import Path
 
 from sparsenas import files
+from sparsenas.look import PAGE_CSS
 from sparsenas.report.charts import (
     CHARTS_CSS,
-    COLORS_CSS,
     TIMES,
     Frame,
     accuracy_over_latency,
@@ -27,10 +27,11 @@ from sparsenas.report.charts import (
     unit_of,
 )
 from sparsenas.report.course import course
+from sparsenas.report.found import bytes_text, comparison, finalists
 from sparsenas.report.run import LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary
 
-PAGE_CSS = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+REPORT_CSS = PAGE_CSS + CHARTS_CSS + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 _MOST_ROWS = 24
 
@@ -53,8 +54,8 @@ def page(run: RunReport) -> str:
         _search(run, wide, drawn),
         course(run),
         _layers(run),
-        _comparison(run),
-        _finalists(run),
+        comparison(run),
+        finalists(run),
         _architecture(run),
         _measurement(run),
         _next_steps(run),
@@ -65,7 +66,7 @@ def page(run: RunReport) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n"
-        f"<style>\n{COLORS_CSS}{CHARTS_CSS}{PAGE_CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<style>\n{REPORT_CSS}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(filter(None, sections))
         + f"\n<footer>Made by SparseNAS {escape(run.versions.get('sparsenas', ''))}. "
         "<code>summary.json</code> beside this page has the figures for programs.</footer>\n</main>\n"
@@ -109,7 +110,7 @@ def _head(run: RunReport) -> str:
             unit.text(s.latency_ms_measured),
             f"dense {unit.text(s.dense_latency_ms_measured)}",
         ),
-        ("Model file", _bytes(s.file_bytes), f"dense {_bytes(s.dense_file_bytes)}"),
+        ("Model file", bytes_text(s.file_bytes), f"dense {bytes_text(s.dense_file_bytes)}"),
     )
     rows = "".join(
         f'<div{" class=first" if i == 0 else ""}><dt>{dt}</dt><dd class="value">{value}</dd>'
@@ -132,6 +133,11 @@ def _search(run: RunReport, wide: Frame, drawn: Sequence[TrialPoint]) -> str:
         if wide.hidden
         else ""
     )
+    baselines = (
+        _key_item('<path class="baseline" d="M10 8m-6 5l6 -10 6 10z"/>', "one sparsity in all layers")
+        if run.baselines
+        else ""
+    )
     return f"""<section>
 <h2>What the search saw</h2>
 <p>Left is faster, up is more accurate. Dots are trials: latency predicted from the table, accuracy on
@@ -143,6 +149,7 @@ dotted lines lead there. The found network and its dense twin are judged on test
 {_key_item('<path class="finalist" d="M10 8m-6 0l6 -6 6 6 -6 6z"/>', "finalist")}
 {_key_item('<circle class="found" cx="10" cy="8" r="7"/>', "found")}
 {_key_item('<rect class="dense" x="4.5" y="2.5" width="11" height="11" rx="2"/>', "dense twin")}
+{baselines}
 {_key_item('<path class="target" d="M10 0v16"/>', "target")}
 </ul>
 {_plot(run, wide, drawn, "wide")}
@@ -225,59 +232,6 @@ def _layer(layer: LayerTime, twin: LayerTime | None, longest: float) -> str:
 
 def _us(us: float) -> str:
     return significant(us) if us >= 1 else f"{us:.2f}"  # The clock tells no more.
-
-
-def _comparison(run: RunReport) -> str:
-    s, unit = run.summary, unit_of(run)
-    points = 100 * (s.accuracy - s.dense_accuracy)
-    rows = [
-        ("Test accuracy", f"{s.dense_accuracy:.2%}", f"{s.accuracy:.2%}", f"{points:+.2f} points"),
-        (
-            "Latency",
-            unit.text(s.dense_latency_ms_measured, 4),
-            unit.text(s.latency_ms_measured, 4),
-            speedup_text(s.speedup),
-        ),
-        (
-            "Model file",
-            _bytes(s.dense_file_bytes),
-            _bytes(s.file_bytes),
-            f"{s.file_bytes / s.dense_file_bytes:.0%} as large",
-        ),
-    ]
-    body = "".join(
-        f'<tr><th>{name}</th><td>{dense}</td><td class="best">{found}</td><td>{ratio}</td></tr>'
-        for name, dense, found, ratio in rows
-    )
-    return f"""<section>
-<h2>Found against dense</h2>
-<p>The dense twin is the same architecture with every layer dense. It was trained alike and measured in turn
-with the found network, on the same core.</p>
-<div class="scroll"><table><thead><tr><th></th><th>dense twin</th><th>found</th><th></th></tr></thead>
-<tbody>{body}</tbody></table></div>
-</section>"""
-
-
-def _finalists(run: RunReport) -> str:
-    if not run.finalists:
-        return ""
-    s, unit = run.summary, unit_of(run)
-    rows = []
-    for finalist in sorted(run.finalists, key=lambda f: f.name != s.arch):
-        is_winner = finalist.name == s.arch
-        off = finalist.latency_ms_predicted / finalist.latency_ms_measured - 1
-        rows.append(
-            f"<tr><td><code{' class=best' if is_winner else ''}>{escape(finalist.name)}</code></td>"
-            f"<td>{finalist.accuracy:.1%}</td><td>{unit.text(finalist.latency_ms_predicted)}</td>"
-            f"<td>{unit.text(finalist.latency_ms_measured)}</td><td>{off:+.1%}</td></tr>"
-        )
-    return f"""<section>
-<h2>Finalists</h2>
-<p>The most accurate of those measured within the target wins; where none is within, the fastest. Accuracy is
-that on validation images, so that the test images choose nothing.</p>
-<div class="scroll"><table><thead><tr><th>architecture</th><th>validation</th><th>predicted</th>
-<th>measured</th><th>prediction off by</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>
-</section>"""
 
 
 def _architecture(run: RunReport) -> str:
@@ -388,6 +342,8 @@ def _data(run: RunReport, drawn: Sequence[TrialPoint]) -> str:
         if f.name != s.arch:
             title = f"Finalist {f.name}, trained and measured"
             marks.append([title, f.latency_ms_measured, f.accuracy, by_arch.get(f.name, []), 10])
+    for b in run.baselines:
+        marks.append([f"{b.name}, test images", b.latency_ms_measured, b.accuracy, [], 9])
     chosen = by_arch.get(s.arch, [])
     marks.append(["Dense twin, test images", s.dense_latency_ms_measured, s.dense_accuracy, [], 12])
     marks.append([f"Found {s.arch}, test images", s.latency_ms_measured, s.accuracy, chosen, 12])
@@ -420,11 +376,3 @@ def _json(value: object) -> str:
     """Returns JSON that can stand inside a script element."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _bytes(count: int) -> str:
-    return (
-        f"{significant(count / 1e3)}\N{NO-BREAK SPACE}kB"
-        if count < 1e6
-        else f"{significant(count / 1e6)}\N{NO-BREAK SPACE}MB"
-    )

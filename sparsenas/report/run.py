@@ -36,6 +36,20 @@ class Finalist:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaselinePoint:
+    """A network with one sparsity in all layers, trained and measured like a finalist.
+
+    Attributes:
+        name: says the sparsity, and for what part of the target it was chosen.
+        accuracy: on the test images.
+    """
+
+    name: str
+    accuracy: float
+    latency_ms_measured: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerTime:
     """A layer of a network as the native runtime ran it.
 
@@ -63,13 +77,13 @@ class Belief:
     """What a strategy believed of one choice over the search.
 
     Attributes:
-        trials: after how many trials each row of the probabilities held, ascending.
-        probabilities: of the options, a row for each of `trials`; a row adds up to 1.
+        at: after how many trials or steps each row of the probabilities held, ascending.
+        probabilities: of the options, a row for each of `at`; a row adds up to 1.
     """
 
     choice: str
     options: tuple[str, ...]
-    trials: tuple[int, ...]
+    at: tuple[int, ...]
     probabilities: tuple[tuple[float, ...], ...]
 
 
@@ -92,7 +106,10 @@ class RunReport:
         machine: `cpu`, `isa`, `cores`, `pinned_core`, ... of the machine that measured.
         command: repeats the run when typed into a shell.
         versions: of the programs that a result depends on, by name.
+        baselines: what the winner is to be compared with beside its dense twin.
         beliefs: of strategies that have probabilities, one for each choice.
+        unit_of_beliefs: what their `at` counts: trials or steps.
+        warnings: what is suspicious about them.
         curves: of the trainings.
     """
 
@@ -104,5 +121,8 @@ class RunReport:
     machine: Mapping[str, Any]
     command: str
     versions: Mapping[str, str]
+    baselines: tuple[BaselinePoint, ...] = ()
     beliefs: tuple[Belief, ...] = ()
+    unit_of_beliefs: str = "trials"
+    warnings: tuple[str, ...] = ()
     curves: tuple[Curve, ...] = ()

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
-from sparsenas.report.charts import COLORS_CSS, TIMES
+from sparsenas.look import COLORS_CSS
+from sparsenas.report.charts import TIMES
 from sparsenas.space import POOLS, Arch, Space, Template, plain
 
 CSS = Path(__file__).with_name("space.css").read_text(encoding="utf-8")

@@ -7,7 +7,8 @@ import numpy as np
 
 from sparsenas.latency.layer_text import describe
 from sparsenas.latency.model import LatencyModel
-from sparsenas.report.charts import COLORS_CSS, Axis, significant
+from sparsenas.look import COLORS_CSS
+from sparsenas.report.charts import Axis, significant
 from sparsenas.space import SPARSE_PATTERNS, Layer, misplaced
 from sparsenas.sparsity.patterns import PATTERNS
 
@@ -15,9 +16,6 @@ _WIDTH, _HEIGHT = 760, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 150, 46, 52
 _LEAST, _MOST = 0.02, 0.98
 _POINTS = 65
-_COLORS = {
-    "unstructured": "#4a57d6", "block2": "#0b8f6f", "block4": "#d9480f", "pattern": "#a8701a",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +81,15 @@ def sparsity_svg(model: LatencyModel, layer: Layer) -> str:
     )
     labels = [("dense", dense_us, "var(--dense)", f"{significant(dense_us)} µs")]
     for line in lines:
-        color = _COLORS[line.pattern]
+        color = f"var(--{line.pattern})"
         parts.append(_band(line, x, y, color) + _path(line, x, y, color))
         pays = f"pays from {line.pays_from:.0%}" if line.pays_from else "does not pay"
         labels.append((line.pattern, float(line.us[-1]), color, pays))
         if line.pays_from:
             at = float(np.interp(line.pays_from, line.zeros, line.us))
-            parts.append(f'<circle cx="{x(line.pays_from):.1f}" cy="{y(at):.1f}" r="4" fill="{color}"/>')
+            parts.append(
+                f'<circle cx="{x(line.pays_from):.1f}" cy="{y(at):.1f}" r="4" style="fill:{color}"/>'
+            )
     parts += _labels(labels, x, y)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" '
@@ -111,14 +111,14 @@ text.title { font-weight: 600; fill: var(--ink); }
 
 def _path(line: Line, x: Axis, y: Axis, color: str) -> str:
     points = "L".join(f"{x(z):.1f} {y(us):.1f}" for z, us in zip(line.zeros, line.us, strict=True))
-    return f'<path class="line" stroke="{color}" d="M{points}"/>'
+    return f'<path class="line" style="stroke:{color}" d="M{points}"/>'
 
 
 def _band(line: Line, x: Axis, y: Axis, color: str) -> str:
     upper = [(z, min(us, y.high)) for z, us in zip(line.zeros, line.high_us, strict=True)]
     lower = list(zip(line.zeros, line.low_us, strict=True))[::-1]
     points = "L".join(f"{x(z):.1f} {y(us):.1f}" for z, us in upper + lower)
-    return f'<path class="band" fill="{color}" d="M{points}Z"/>'
+    return f'<path class="band" style="fill:{color}" d="M{points}Z"/>'
 
 
 def _labels(labels: list[tuple[str, float, str, str]], x: Axis, y: Axis) -> list[str]:

@@ -151,7 +151,7 @@ def _first(settings: TrainSettings, dense: Space, start: Trained | None) -> Vari
     if start is None:
         return random
     return checkpoint.from_arrays(
-        random, checkpoint.to_arrays(start.variables), source=f"The run {settings.start}"
+        random, checkpoint.to_arrays(start.variables), source=f"run {settings.start!r}"
     )
 
 

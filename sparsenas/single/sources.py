@@ -1,7 +1,5 @@
-"""What a network may be exported from: a run, a model file, or the weights of a trained candidate."""
+"""What a network may be exported from: a run, a model file, or the weights in a run, be they half trained."""
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,66 +10,63 @@ from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import Network
 from sparsenas.export.read import read
-from sparsenas.space import SPARSE_PATTERNS, Layer, Space
+from sparsenas.single.weights import Choose, FindSpace, Weights, load_weights, of_supernet
+from sparsenas.space import SPARSE_PATTERNS, Layer
 from sparsenas.sparsity.patterns import Unstructured
 from sparsenas.supernet import supernet
 
-FindSpace = Callable[[str, int | None], Space]
-"""`(name, side of the images or None) -> space`."""
 
-_DENSE = "-dense"
-
-
-def find_network(source: Path, find_space: FindSpace, *, dense: bool = False) -> Network:
+def find_network(
+    source: Path,
+    find_space: FindSpace,
+    *,
+    dense: bool = False,
+    arch: Choose | None = None,
+    dataset: str | None = None,
+) -> Network:
     """Returns the network that a path stands for.
 
     Args:
-        source: the folder of a finished run, a model file, or a file of weights in a run:
-            best/weights.safetensors or candidates/*.safetensors.
+        source: the folder of a finished run, a model file, a file of weights in a run
+            (`sparsenas.single.weights`), or a folder of checkpoints, of which the newest counts.
         dense: the dense twin of a search's winner.
+        arch: which network of a supernet; the largest where left out.
+        dataset: whose images a network of a supernet is normalised with; those of its run where left out.
 
     Raises:
         UserError: where there is none.
     """
-    if source.is_dir():
+    if source.is_dir() and not checkpoint.steps(source):
         path = source / "best" / ("dense.snas" if dense else "model.snas")
         if not path.is_file():
-            raise UserError(f"Expected a finished run in {str(source)!r}, found no {path}.")
-        return read(path)
-    if dense:
+            raise UserError(
+                f"Expected a finished run in {str(source)!r}, found no {path}. What a training has so far is "
+                f"in {source / 'checkpoints'}."
+            )
+        found = read(path)
+    elif dense:
         raise UserError(f"`--dense` is for the folder of a search, found {str(source)!r}.")
-    return _of_weights(source, find_space) if source.suffix == ".safetensors" else read(source)
+    elif source.is_dir() or source.suffix == ".safetensors":
+        weights = load_weights(source)
+        if weights.supernet:
+            return of_supernet(weights, find_space, arch=arch, dataset=dataset)
+        found = _of_weights(weights, find_space)
+    else:
+        found = read(source)
+    if arch is not None:
+        raise UserError(f"`--arch` is for the checkpoint of a supernet; {str(source)!r} is one network.")
+    return found
 
 
-def _of_weights(path: Path, find_space: FindSpace) -> Network:
+def _of_weights(weights: Weights, find_space: FindSpace) -> Network:
     """Returns the network of a trained candidate; its zeros are those that its weights have."""
-    arrays, about = checkpoint.load(path)
-    run = path.parent.parent
-    space = find_space(*_space_of(run))
-    text = about.get("arch", path.stem.removesuffix(_DENSE))
-    head = arrays.get(f"params/{space.templates[-1].name}/weight")
-    if head is None:
-        raise UserError(
-            f"{path} has no weights of the last layer of space {space.name!r}; it is another space's."
-        )
-    fixed = space.with_classes(head.shape[-1]).fixed(space.parse(text), dense=True)
+    space = weights.space(find_space)
+    fixed = space.fixed(space.parse(weights.arch), dense=True)
     like = supernet(fixed).init(np.random.default_rng(0))
-    variables = checkpoint.from_arrays(like, arrays, source=str(path))
-    model = run / "best" / "model.snas"
+    variables = checkpoint.from_arrays(like, weights.arrays, source=str(weights.path))
+    model = weights.run / "best" / "model.snas"
     classes = read(model).classes if model.is_file() else tuple(map(str, range(fixed.classes)))
     return _with_its_zeros(fold(fixed, variables, classes=classes))
-
-
-def _space_of(run: Path) -> tuple[str, int | None]:
-    config = run / "config.json"
-    try:
-        found = json.loads(config.read_text())
-        settings = found.get("settings") or found["train"]
-        return str(settings["space"]), settings["side"]
-    except OSError:
-        raise UserError(f"Weights belong to a run; expected its settings, found no {config}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"Cannot read the run's settings {config}: {error}.") from None
 
 
 def _with_its_zeros(network: Network) -> Network:

@@ -1,143 +1,141 @@
 """What a search believed over time: the probability of every option of every choice.
 
-And whether these beliefs collapsed, a known failure of differentiable searches: to blocks that are passed by
-(Liang et al., 2019, DARTS+, https://arxiv.org/abs/1909.06035) or to the narrowest layers.
+Searches by gradient note it while they train. What others believed is found by telling them their log again.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sparsenas import files
 from sparsenas.errors import UserError
-from sparsenas.space import Space, plain
+from sparsenas.space import Arch, Space, plain
+from sparsenas.strategies.base import Result, Strategy
 
-# Mean probability of the least option of all choices of a kind that is called a collapse.
-_COLLAPSED = 0.8
+FILE = "beliefs.jsonl"
+"""In the folder of a run."""
+
+_FORMAT = "sparsenas-beliefs-1"
+
+Unit = Literal["trials", "steps"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Beliefs:
-    """Probabilities of options after some steps of a search.
+    """Probabilities of options after parts of a search.
 
     Attributes:
         choices: names.
         options: of each choice, as JSON can hold them.
-        steps: at which they were noted, ascending: [S].
+        unit: what `at` counts: results that a strategy was told, or steps of a training.
+        at: when the probabilities were noted, ascending: [S].
         probabilities: [S, options] of each choice.
     """
 
     choices: tuple[str, ...]
     options: tuple[tuple[Any, ...], ...]
-    steps: tuple[int, ...]
+    unit: Unit
+    at: tuple[int, ...]
     probabilities: tuple[np.ndarray, ...]
 
     def __post_init__(self) -> None:
-        expected = [(len(self.steps), len(options)) for options in self.options]
+        expected = [(len(self.at), len(options)) for options in self.options]
         found = [np.shape(one) for one in self.probabilities]
         if found != expected or len(self.choices) != len(expected):
             raise ValueError(f"`probabilities` must have shapes {expected}, found {found}.")
 
     @property
     def last(self) -> tuple[np.ndarray, ...]:
-        """The probabilities of the last step: [options] of each choice."""
+        """The probabilities in the end: [options] of each choice."""
         return tuple(one[-1] for one in self.probabilities)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Collapse:
-    """A kind of choices whose least option took over.
-
-    Attributes:
-        kind: `depth`, where blocks are passed by, or `width`.
-        since: the step from which on it was so.
-        probabilities: of the least option in the end, by choice.
-    """
-
-    kind: str
-    since: int
-    probabilities: dict[str, float]
-
-    def __str__(self) -> str:
-        what = {"depth": "skip connections", "width": "the least width"}[self.kind]
-        each = ", ".join(f"{name} {p:.2f}" for name, p in self.probabilities.items())
-        return f"collapsed to {what} since step {self.since}: probability of the least option {each}"
-
-
-def beliefs_of(space: Space, steps: Sequence[int], probabilities: Sequence[np.ndarray]) -> Beliefs:
-    """Returns the beliefs about a space; `probabilities` are [steps, options] of each choice."""
+def beliefs_of(
+    space: Space, at: Sequence[int], probabilities: Sequence[np.ndarray], *, unit: Unit
+) -> Beliefs:
+    """Returns the beliefs about a space; `probabilities` are [len(at), options] of each choice."""
     return Beliefs(
         choices=tuple(choice.name for choice in space.choices),
         options=tuple(tuple(map(plain, choice.options)) for choice in space.choices),
-        steps=tuple(int(step) for step in steps),
+        unit=unit,
+        at=tuple(int(one) for one in at),
         probabilities=tuple(np.asarray(one, np.float64) for one in probabilities),
     )
 
 
-def collapses(space: Space, beliefs: Beliefs) -> list[Collapse]:
-    """Returns the kinds of choices that collapsed and stayed so to the end.
+def replayed(
+    space: Space, strategy: Strategy, told: Iterable[tuple[Arch, Result]], *, points: int = 100
+) -> Beliefs | None:
+    """Returns what a strategy with probabilities believed; None for others.
 
-    A kind has collapsed when the least option of its choices, blocks absent or layers narrow, has a mean
-    probability of at least 0.8. A kind whose choices have one option each cannot.
+    Args:
+        told: all results of a search, in order.
+        points: about as many times are noted, evenly spaced, the first and the last among them.
     """
-    if not beliefs.steps:
-        return []
-    found = []
-    for kind, choices in _deciding(space).items():
-        least = {i: int(np.argmin(space.choices[i].options)) for i in choices}
-        if not least:
-            continue
-        each = {i: beliefs.probabilities[i][:, option] for i, option in least.items()}
-        has = np.mean(list(each.values()), axis=0) >= _COLLAPSED
-        if has[-1]:
-            # The first step behind the last one at which it was not so.
-            start = int(np.flatnonzero(~has)[-1]) + 1 if not has.all() else 0
-            ends = {space.choices[i].name: float(one[-1]) for i, one in each.items()}
-            found.append(Collapse(kind=kind, since=beliefs.steps[start], probabilities=ends))
-    return found
+    if strategy.probabilities is None:
+        return None
+    told = list(told)
+    noted = set(np.linspace(0, len(told), min(points, len(told) + 1)).round().astype(int).tolist())
+    state = strategy.init()
+    found = [strategy.probabilities(state)]
+    for number, (arch, result) in enumerate(told, 1):
+        state = strategy.tell(state, arch, result)
+        if number in noted:
+            found.append(strategy.probabilities(state))
+    return beliefs_of(
+        space, sorted(noted), [np.stack(one) for one in zip(*found, strict=True)], unit="trials"
+    )
 
 
-def _deciding(space: Space) -> dict[str, list[int]]:
-    """Returns the choices with several options that decide depths, and those that decide widths."""
-    depth = {c for template in space.templates for c in template.present.choices}
-    width = {c for template in space.templates for c in (*template.c_in.choices, *template.c_out.choices)}
-    several = [i for i, choice in enumerate(space.choices) if len(choice.options) > 1]
-    return {
-        "depth": [i for i in several if i in depth],
-        "width": [i for i in several if i in width - depth],
+def write_beliefs(beliefs: Beliefs, path: Path, *, strategy: str, warnings: Sequence[str] = ()) -> None:
+    """Writes beliefs as JSON lines: what they are of, and a line for each time they were noted.
+
+    Args:
+        strategy: whose they are.
+        warnings: for people, what is suspicious about them.
+    """
+    head = {
+        "format": _FORMAT,
+        "strategy": strategy,
+        "unit": beliefs.unit,
+        "choices": [
+            {"name": name, "options": list(options)}
+            for name, options in zip(beliefs.choices, beliefs.options, strict=True)
+        ],
+        "warnings": list(warnings),
     }
-
-
-def write_beliefs(beliefs: Beliefs, path: Path) -> None:
-    """Writes beliefs as plain text."""
-    choices = [
-        {"name": name, "options": list(options), "probabilities": np.round(found, 5).tolist()}
-        for name, options, found in zip(beliefs.choices, beliefs.options, beliefs.probabilities, strict=True)
+    lines = [
+        {"at": at, "probabilities": [np.round(one[row], 5).tolist() for one in beliefs.probabilities]}
+        for row, at in enumerate(beliefs.at)
     ]
-    files.write(path, json.dumps({"steps": list(beliefs.steps), "choices": choices}) + "\n")
+    files.write(path, "".join(json.dumps(one) + "\n" for one in (head, *lines)))
 
 
 def read_beliefs(path: Path) -> Beliefs:
     """Reads what `write_beliefs` wrote; raises `UserError` for anything else."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        steps, choices = found["steps"], found["choices"]
+        head, *lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        if head["format"] != _FORMAT:
+            raise ValueError(f"format {head['format']!r}, this version reads {_FORMAT!r}")
+        options = [tuple(choice["options"]) for choice in head["choices"]]
+        columns = [[line["probabilities"][i] for line in lines] for i in range(len(options))]
         return Beliefs(
-            choices=tuple(str(choice["name"]) for choice in choices),
-            options=tuple(tuple(choice["options"]) for choice in choices),
-            steps=tuple(map(int, steps)),
+            choices=tuple(str(choice["name"]) for choice in head["choices"]),
+            options=tuple(options),
+            unit=head["unit"],
+            at=tuple(int(line["at"]) for line in lines),
             probabilities=tuple(
-                np.array(choice["probabilities"], np.float64).reshape(len(steps), len(choice["options"]))
-                for choice in choices
+                np.array(column, np.float64).reshape(len(lines), len(of))
+                for column, of in zip(columns, options, strict=True)
             ),
         )
     except OSError as error:
         raise UserError(f"Cannot read the beliefs {str(path)!r}: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(
             f"Expected the beliefs of a search in {str(path)!r}, found something else: {error}."
         ) from None

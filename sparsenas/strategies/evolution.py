@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsenas.space import Arch, Space
 from sparsenas.strategies.base import Probabilities, Result, Strategy
-from sparsenas.strategies.pools import frequencies, sizes_of
+from sparsenas.strategies.pools import frequencies
 
 Population = tuple[tuple[Arch, float], ...]
 
@@ -18,8 +18,6 @@ def regularized_evolution(space: Space, *, population: int = 64, tournament: int
         raise ValueError(
             f"`tournament` ({tournament}) must be at least 2 and at most `population` ({population})."
         )
-
-    sizes = sizes_of(space)
 
     def init() -> Population:
         return ()
@@ -35,6 +33,6 @@ def regularized_evolution(space: Space, *, population: int = 64, tournament: int
         return (*state, (arch, result.reward))[-population:]
 
     def probabilities(state: Population) -> Probabilities:
-        return frequencies(sizes, [arch for arch, _ in state])
+        return frequencies(space, [arch for arch, _ in state])
 
     return Strategy(init, ask, tell, probabilities=probabilities)

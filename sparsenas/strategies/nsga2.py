@@ -8,7 +8,8 @@ import numpy as np
 
 from sparsenas.objectives import Objective, excess
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.base import Result, Strategy
+from sparsenas.strategies.base import Probabilities, Result, Strategy
+from sparsenas.strategies.pools import frequencies
 
 
 class Population(NamedTuple):
@@ -83,7 +84,10 @@ def nsga2(
             child = tuple(a if rng.random() < 0.5 else b for a, b in zip(child, other, strict=True))
         return space.mutate(space.canonical(child), rng)
 
-    return Strategy(init, ask, tell)
+    def probabilities(state: Population) -> Probabilities:
+        return frequencies(space, state.archs)
+
+    return Strategy(init, ask, tell, probabilities=probabilities)
 
 
 def ranks(values: np.ndarray, over: np.ndarray) -> np.ndarray:

@@ -23,17 +23,17 @@ def random_archs(rng: np.random.Generator, sizes: np.ndarray, count: int) -> np.
     return rng.integers(sizes, size=(count, len(sizes)))
 
 
-def frequencies(sizes: np.ndarray, archs: Sequence[Arch]) -> Probabilities:
-    """Returns how often each option occurs: what a population believes. All options alike where it is empty.
+def frequencies(space: Space, archs: Sequence[Arch]) -> Probabilities:
+    """Returns how often each option occurs: what a population believes.
 
-    >>> [part.tolist() for part in frequencies(np.array([2, 2]), [(0, 1), (1, 1)])]
-    [[0.5, 0.5], [0.0, 1.0]]
+    An architecture counts for the choices that its layers depend on. All options of a choice are alike where
+    none counts.
     """
-    if not archs:
-        return tuple(np.full(size, 1 / size) for size in sizes)
-    columns = np.array(archs).T
-    pairs = zip(columns, sizes, strict=True)
-    return tuple(np.bincount(column, minlength=size) / len(archs) for column, size in pairs)
+    counts = [np.zeros(size) for size in sizes_of(space)]
+    for arch in archs:
+        for choice in space.used_choices(arch):
+            counts[choice][arch[choice]] += 1
+    return tuple(one / one.sum() if one.any() else np.full(len(one), 1 / len(one)) for one in counts)
 
 
 def mutants(rng: np.random.Generator, sizes: np.ndarray, parents: np.ndarray, count: int) -> np.ndarray:

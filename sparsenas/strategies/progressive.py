@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.base import Result, Strategy
+from sparsenas.strategies.base import Probabilities, Result, Strategy
+from sparsenas.strategies.pools import frequencies
 
 SHRINKING = {"kernels_from": 0.0, "depths_from": 0.25, "widths_from": 0.5, "sparsities_from": 0.75}
 """The parts of the supernet's training after which each kind of choice opens: kernel sizes, then depths, then
@@ -76,4 +77,7 @@ def progressive(
         taken = rng.random(len(one)) < part
         return space.canonical(tuple(b if take else a for a, b, take in zip(one, other, taken, strict=True)))
 
-    return Strategy(init, ask, tell)
+    def probabilities(state: Generations) -> Probabilities:
+        return frequencies(space, [arch for arch, _ in state.parents])
+
+    return Strategy(init, ask, tell, probabilities=probabilities)

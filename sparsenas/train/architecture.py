@@ -225,7 +225,7 @@ def train_architecture(
         variables=jax.device_get(variables._replace(params=state.params, stats=state.stats)),
         logits=tuple(np.asarray(one) for one in state.logits),
         multiplier=float(state.multiplier),
-        beliefs=beliefs_of(space, ends, noted),
+        beliefs=beliefs_of(space, ends, noted, unit="steps"),
     )
 
 

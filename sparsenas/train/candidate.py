@@ -124,7 +124,7 @@ def train_candidate(
         rng=data_rng,
         steps_per_call=_STEPS_PER_CALL,
         draw=draw,
-        between=lambda variables: refresh_ranks(space, variables),
+        between=lambda variables, done: refresh_ranks(space, variables),
         report=report,
         compiled=bucket.steps,
     )

@@ -133,7 +133,7 @@ def run(
     rng: np.random.Generator,
     steps_per_call: int,
     draw: Callable[[int], Choices],
-    between: Callable[[Variables], Variables],
+    between: Callable[[Variables, int], Variables],
     report: Report | None,
     loss: Loss | None = None,
     keeper: Keeper | None = None,
@@ -145,7 +145,7 @@ def run(
 
     Args:
         draw: gives the choices of so many steps, [steps, options] each, or as `passes` takes them.
-        between: changes the variables after each call of the device.
+        between: changes the variables after each call of the device; told how many steps are done.
         loss: of the outputs; cross entropy if left out.
         keeper: keeps the state on disk; what it has from an earlier start is not done again.
         passes: computes what a step learns from; `one_pass` of `net` if left out.
@@ -193,7 +193,7 @@ def run(
                 highest=settings.learning_rate,
                 keeper=keeper,
             )
-            changed = between(variables._replace(params=moved.params, stats=moved.stats))
+            changed = between(variables._replace(params=moved.params, stats=moved.stats), done + steps)
             # At once, so that what is kept after Ctrl-C belongs together.
             done, state, variables = done + steps, moved, changed
             if keeper is not None and (keeper.is_due(done) or done == settings.steps):
@@ -211,7 +211,7 @@ def run(
         raise
     if settings.ema:
         params, stats = state.average
-        variables = between(variables._replace(params=params, stats=stats))
+        variables = between(variables._replace(params=params, stats=stats), done)
     return jax.device_get(variables)
 
 

@@ -99,7 +99,7 @@ def train_network(
         rng=data_rng,
         steps_per_call=_STEPS_PER_CALL,
         draw=lambda steps: (),
-        between=lambda variables: variables,
+        between=lambda variables, done: variables,
         report=report,
         loss=None if teacher is None else teacher.loss(space),
         keeper=keeper,

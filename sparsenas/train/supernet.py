@@ -10,6 +10,7 @@ import numpy as np
 from sparsenas.errors import UserError
 from sparsenas.nn.pure import PureModule, Variables
 from sparsenas.space import Space
+from sparsenas.sparsity.schedules import Schedule, cubic, one_shot
 from sparsenas.supernet import refresh_ranks
 from sparsenas.train.devices import shared_out, spread
 from sparsenas.train.keeping import Keeper, described
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Steps between two checkpoints.
 _KEPT_EVERY = 100
+# So that a short training sees its zeros come, too.
+_LOOKS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,11 @@ class SupernetSettings(LoopSettings):
         kernels_from, depths_from, widths_from, sparsities_from: part of the training after which choices of
             kernel sizes, of depths, of widths and of zeros open (Cai et al., 2020); until then they are those
             of the largest network.
-        rank_every: steps between two looks at which weights are small.
+        prune_begin: part of the training after which weights become zeros, in all networks.
+        prune_end: part of the training after which every network has all of its zeros. Until then they grow
+            as in a network that is trained alone (Zhu and Gupta, 2017, https://arxiv.org/abs/1710.01878), so
+            that what is pruned is small after training, not before it; with both 0 all are there at once.
+        rank_every: steps between two looks at which weights are small; there are ten at least.
         precision: what is computed in. Weights and statistics are float32 in any case.
         devices: devices that share the images of a batch; all accelerators if left out.
     """
@@ -50,6 +57,8 @@ class SupernetSettings(LoopSettings):
     depths_from: float = 0.0
     widths_from: float = 0.0
     sparsities_from: float = 0.0
+    prune_begin: float = 0.15
+    prune_end: float = 0.6
     rank_every: int = 20
     precision: Literal["float32", "bfloat16"] = "float32"
     devices: int | None = None
@@ -59,6 +68,11 @@ class SupernetSettings(LoopSettings):
         for name in ("largest", "kernels_from", "depths_from", "widths_from", "sparsities_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"`{name}` must be from 0 to 1, found {getattr(self, name)}.")
+        if not 0 <= self.prune_begin <= self.prune_end <= 1:
+            raise UserError(
+                f"`prune_begin` ({self.prune_begin}) and `prune_end` ({self.prune_end}) must be parts of the "
+                "training, from 0 to 1, the first no later than the second."
+            )
         for name, least in (("sandwich", 0), ("rank_every", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -74,6 +88,12 @@ class SupernetSettings(LoopSettings):
             "sparsities": self.sparsities_from,
         }
         return {kind: round(part * self.steps) for kind, part in parts.items()}
+
+    @property
+    def zeros(self) -> Schedule:
+        """The part of its zeros that every network has at a step."""
+        begin, end = round(self.prune_begin * self.steps), round(self.prune_end * self.steps)
+        return cubic(begin=begin, end=end) if begin < end else one_shot(at=end)
 
 
 def supernet_keeper(
@@ -119,20 +139,22 @@ def train_supernet(
         opens=settings.opens,
         rng=arch_rng,
     )
-    trained = run(
+
+    def ranked(variables: Variables, done: int) -> Variables:
+        return refresh_ranks(space, variables, part=float(settings.zeros(done)))
+
+    return run(
         net,
-        net.init(init_rng),
+        ranked(net.init(init_rng), 0),
         adamw(settings),
         split,
         settings,
         rng=data_rng,
-        steps_per_call=settings.rank_every,
+        steps_per_call=min(settings.rank_every, max(settings.steps // _LOOKS, 1)),
         draw=draw,
-        between=lambda variables: refresh_ranks(space, variables),
+        between=ranked,
         report=report,
         keeper=keeper,
         passes=passes if devices is None else shared_out(passes, devices.images),
         placement=None if devices is None else devices.whole,
     )
-    # An average of weights has an order of its own.
-    return refresh_ranks(space, trained) if settings.ema else trained

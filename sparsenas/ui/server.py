@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sparsenas.errors import UserError
-from sparsenas.report.charts import COLORS_CSS
+from sparsenas.look import PAGE_CSS
+from sparsenas.report.charts import CHARTS_CSS
 from sparsenas.ui.runs import REPORT, list_runs
 
 _HERE = Path(__file__).parent
@@ -96,7 +97,8 @@ def _page() -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<title>Runs</title>\n'
-        f'<link rel="icon" href="data:,">\n<style>\n{COLORS_CSS}{_STYLE}</style>\n</head>\n<body>\n<main>\n'
+        f'<link rel="icon" href="data:,">\n<style>\n{PAGE_CSS}{CHARTS_CSS}{_STYLE}</style>\n</head>\n<body>\n'
+        "<main>\n"
         '<p class="brand"><b>SparseNAS</b> <span id="state">asking</span></p>\n<h1>Runs</h1>\n'
         '<div id="runs"></div>\n</main>\n'
         f"<script>{_SCRIPT}</script>\n</body>\n</html>\n"

@@ -63,6 +63,15 @@ def test_networks_of_other_settings_are_not_mixed(trained):
         rank_correlation(SPACE, "digits", other, trained[0])
 
 
+def test_another_supernet_is_compared_with_the_same_networks(trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    other = replace(SETTINGS, supernet=SupernetSettings(steps=6, batch=8))
+    again = rank_correlation(SPACE, "digits", other, tmp_path)
+    assert (again.spread, again.tau_flops) == (trained[1].spread, trained[1].tau_flops)
+    assert len(list((tmp_path / "digits").glob("supernet-*"))) == 2
+    assert len(list((tmp_path / "digits" / "alone").iterdir())) == 2 * 2
+
+
 def test_a_damaged_result_is_one_line(trained, tmp_path):
     shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     (path, *_) = (tmp_path / "digits" / "alone").iterdir()

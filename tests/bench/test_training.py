@@ -55,7 +55,11 @@ def test_a_run_has_the_fields_that_versions_are_compared_by(monkeypatch):
         report=lambda *at: progress.append(at), note=notes.append,
     )  # fmt: skip
     assert set(result) == {"machine", "version", "records", "primitives"}
-    assert progress == [(0, 1, "small, threads: 1"), (1, 1, "")]
+    at = [(done, total) for done, total, _ in progress]
+    assert at == sorted(at)
+    assert (at[0], at[-1]) == ((0, 2), (2, 2))
+    for what in ("start", "sparsenas trains", "gradient pass", "depthwise"):
+        assert any(note == f"small, threads: 1, {what}" for *_, note in progress)
     (record,) = result["records"]
     assert set(record) == FIELDS
     assert (record["network"], record["batch"], record["threads"]) == ("small", 4, 1)
@@ -65,7 +69,7 @@ def test_a_run_has_the_fields_that_versions_are_compared_by(monkeypatch):
         assert set(part) == PRIMITIVE_FIELDS
         assert part["gradient_ms"] > 0
         assert (part["torch_forward_ms"] is None) == (record["torch_step_ms"] is None)
-    assert (record["torch_step_ms"] is None) == any("not installed" in note for note in notes)
+    assert (record["torch_step_ms"] is None) == any("PyTorch is left out" in note for note in notes)
 
 
 def test_missing_pytorch_is_one_line_and_ours_goes_on(monkeypatch, tmp_path):

@@ -26,15 +26,20 @@ def browser():
 def test_every_engine_computes_the_network(peers, browser):
     if peers and not (repository() / "build" / "npm" / "node_modules" / "@litertjs").is_dir():
         pytest.skip("LiteRT.js is not there: sparsenas bench web fetches it")
+    told = []
     found = bench_web(
-        sparsities=(0.0, 0.9), peers=peers, rounds=1, visit_ms=1, width=0.25, side=32, classes=7
-    )
+        sparsities=(0.0, 0.9), peers=peers, rounds=2, visit_ms=1, loads=1, width=0.25, side=32, classes=7,
+        report=lambda done, total, note: told.append((done, total, note)),
+    )  # fmt: skip
     records = found["records"]
     engines = {OURS, PEER} if peers else {OURS}
     assert {(one["sparsity"], one["engine"]) for one in records} == {
         (zeros, engine) for zeros in (0.0, 0.9) for engine in engines
     }
     assert all(one["ms"] > 0 and one["max_abs_difference"] < 1e-3 for one in records)
+    assert [one["sparsity"] for one in found["ratios"]] == ([0.0, 0.9] if peers else [])
+    assert all(one["ratio"] > 0 for one in found["ratios"])
+    assert told[-1] == (2 + 2 * len(engines), 2 + 2 * len(engines), "round 2 of 2")
     assert found["first_result_ms"] > 0
     assert found["page_bytes"] > 100_000
 

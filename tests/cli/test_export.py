@@ -89,6 +89,99 @@ def test_weights_of_a_candidate_are_the_same_network(run):
         np.testing.assert_allclose(reference(found, images), reference(expected, images), rtol=1e-12)
 
 
+def state_of(variables):
+    """The state of a training with an average, as its checkpoints have it."""
+    lost = {
+        name: {key: 0 * value for key, value in layer.items()} for name, layer in variables.params.items()
+    }
+    kept = {
+        "step": np.int32(7), "params": lost, "stats": variables.stats, "optimizer": (),
+        "average": (variables.params, variables.stats),
+    }  # fmt: skip
+    return checkpoint.to_arrays({"state": kept, "arch": variables.arch, "ranks": variables.ranks})
+
+
+def test_a_training_is_exported_as_it_is_so_far(run):
+    space = find_space("tiny", 16)
+    fixed = space.fixed(space.smallest, dense=True)
+    variables = supernet(fixed).init(np.random.default_rng(0))
+    text = space.text(space.smallest)
+    settings = {"space": "tiny", "side": 16, "dataset": "digits", "seed": 0}
+    (run / "config.json").write_text(json.dumps({"train": settings, "arch": text}))
+    for step in (7, 14):
+        checkpoint.save_step(run / "checkpoints", step, state_of(variables), about={})
+    expected = fold(fixed, variables, classes=CLASSES)
+    for source in ("mine/checkpoints", "mine/checkpoints/step-00000007.safetensors"):
+        assert main(["export", source, "--out", "one.snas", "--force", "--images", "2"]) == 0
+        found = read(run.parent / "one.snas")
+        for one, other in zip(found.weights, expected.weights, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                np.testing.assert_array_equal(one.weight, other.weight)
+
+
+@pytest.fixture
+def supernets(run):
+    """The run with a supernet that was never trained, whole and as a checkpoint."""
+    space = find_space("tiny", 16)
+    variables = supernet(space).init(np.random.default_rng(0))
+    about = {"space": space.fingerprint()}
+    place = run / "checkpoints"
+    checkpoint.save(place / "supernet.safetensors", checkpoint.to_arrays(variables), about=about)
+    checkpoint.save_step(place / "supernet", 3, state_of(variables), about={})
+    return space
+
+
+def test_networks_of_a_supernet_are_cut_out(run, supernets, capsys):
+    space = supernets
+    (run / "best" / "arch.json").write_text(json.dumps({"arch": space.text(space.smallest)}))
+    wanted = {(): space.largest, ("--arch", "mine/best/arch.json"): space.smallest}
+    for args, arch in wanted.items():
+        args = ["export", "mine/checkpoints/supernet.safetensors", *args, "--out", "one.snas", "--force"]
+        assert main([*args, "--images", "2"]) == 0
+        assert "on 2 images of digits (test)" in capsys.readouterr().out
+        found, layers = read(run.parent / "one.snas"), space.layers(arch)
+        assert [(one.name, one.c_out, one.kernel) for one in found.layers] == [
+            (layer.name, layer.c_out, layer.kernel) for layer in layers
+        ]
+        # But for rounding in each of the shells that weights are ranked in.
+        total = sum(layer.nonzeros for layer in layers if layer.weight_shape is not None)
+        assert found.nonzeros == pytest.approx(total, rel=0.02)
+        # Statistics are those of this network: activations before the classifier are of size 1.
+        outputs = reference(found, np.random.default_rng(0).random((8, 16, 16, 3), np.float32))
+        assert np.isfinite(outputs).all()
+
+
+def test_a_supernet_so_far_is_the_same(run, supernets):
+    smallest = ["--arch", "smallest", "--images", "2"]
+    assert main(["export", "mine/checkpoints/supernet", "--out", "sofar.snas", *smallest]) == 0
+    assert main(["export", "mine/checkpoints/supernet.safetensors", "--out", "done.snas", *smallest]) == 0
+    assert (run.parent / "sofar.snas").read_bytes() == (run.parent / "done.snas").read_bytes()
+
+
+def test_weights_that_are_no_network_say_what_they_are(run, supernets, capsys):
+    out = ["--out", "o"]
+    weights = "mine/checkpoints/supernet.safetensors"
+    assert "No architecture of space 'tiny' is named 'huge'" in fails(
+        capsys, "export", weights, *out, "--arch", "huge"
+    )
+    assert "Expected the arch.json of a run" in fails(
+        capsys, "export", weights, *out, "--arch", "mine/config.json"
+    )
+    assert "`--arch` is for the checkpoint of a supernet" in fails(
+        capsys, "export", "mine/best/model.snas", *out, "--arch", "largest"
+    )
+    arrays, _ = checkpoint.load(run / "checkpoints" / "supernet.safetensors")
+    checkpoint.save(run / "checkpoints" / "supernet.safetensors", arrays, about={"space": "other"})
+    assert "another version of space 'tiny'" in fails(capsys, "export", weights, *out)
+    checkpoint.save_step(run / "checkpoints" / "architecture", 1, arrays, about={})
+    assert "a search by gradients that is not done" in fails(
+        capsys, "export", "mine/checkpoints/architecture", *out
+    )
+    checkpoint.save(run / "results" / "0-0.safetensors", arrays, about={"candidate": "0"})
+    assert "is what a rung of training left" in fails(capsys, "export", "mine/results/0-0.safetensors", *out)
+
+
 def test_layers_whose_zeros_litert_cannot_use_are_said(run, capsys):
     pytest.importorskip("ai_edge_litert", reason="pip install 'sparsenas[peers]'")
     layers = REFERENCES["resnet18"].layers(width=0.25, side=32, classes=5, rule=uniform(0.9))

@@ -107,6 +107,11 @@ def test_sides_that_are_not_there(write):
             "line 4: Layer 'mix' of space 'mine' must have at least 1 output",
         ),
         (
+            START + "net.conv1x1('mix', x, 8, strides=2)",
+            "line 4: TypeError: Builder.conv1x1() got an unexpected keyword argument 'strides'; it takes "
+            "name, x, c_out, activation, sparsity.",
+        ),
+        (
             START + "net.depthwise('filter', x, kernel=17)",
             "line 4: Layer 'filter' of space 'mine' has windows of 17 x 17 on an image of 8 x 8",
         ),

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from sparsenas.__main__ import main
+from sparsenas.cli import show
 from sparsenas.cli.show import TerminalProgress, of_nodes, summary
 from sparsenas.progress import Status
 from sparsenas.run_folder import open_run
@@ -109,3 +110,13 @@ def test_notices_and_the_end_are_printed(terminal):
     assert "Node c gets no work." in text.getvalue()
     assert "Search" in text.getvalue()
     assert "best 50%" in text.getvalue()
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(True, 0), (False, 2)])
+def test_a_file_is_told_of_long_stages(monkeypatch, terminal, lines):
+    monkeypatch.setattr(show, "_SECONDS_BETWEEN_LINES", -1)
+    text = io.StringIO()
+    with TerminalProgress(Console(file=text, width=120, force_terminal=terminal)).stage("Measure") as update:
+        update(0, 3, "start")
+        update(1, 3, "a pass")
+    assert sum(f"Measure: {i} of 3" in text.getvalue() for i in range(3)) == lines

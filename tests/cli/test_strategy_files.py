@@ -1,7 +1,6 @@
 """A user's own strategy, and what is wrong with it in one line."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from sparsenas.cli.lookup import find_strategy
 from sparsenas.errors import UserError
 from sparsenas.objectives import Costs, Objective
 from sparsenas.strategies.catalog import STRATEGIES, Aim, make
+from tests.documents import blocks
 from tests.strategies.spaces import TINY, play, share
 
 AIM = Aim(trials=100, objectives=(Objective("accuracy"),), costs=Costs(functions={}))
@@ -17,8 +17,7 @@ START = "from sparsenas.strategies.base import Strategy\n"
 
 
 def documented():
-    text = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (block,) = [one.text for one in blocks("docs/strategies.md") if one.title == "hill_climbing.py"]
     return block
 
 

@@ -68,16 +68,15 @@ def test_sparse_initializers_make_onnx_smaller(network, tmp_path):
 @pytest.mark.parametrize("format", ["snas", "tflite"])
 def test_half_precision_is_smaller_and_exact_in_itself(format, network, tmp_path):
     pytest.importorskip(PACKAGES.get(format, "jax"), reason=INSTALL)
-    name = "model.snas.gz" if format == "snas" else "model.tflite"
-    full = write(network, format, tmp_path / f"full.{name}")
-    half = write(network, format, tmp_path / name, float16=True)
+    full = write(network, format, tmp_path / f"full.{format}")
+    half = write(network, format, tmp_path / f"half.{format}", float16=True)
     assert half.file_bytes < 0.75 * full.file_bytes
     assert half.max_abs_difference <= 1e-4
     assert 0 < half.rounding_max_abs_difference < 0.1
 
 
 def test_half_precision_is_refused_where_there_is_none(network, tmp_path):
-    with pytest.raises(UserError, match="`--float16` is for the formats snas, tflite, not for onnx"):
+    with pytest.raises(UserError, match="`--float16` is for the formats snas, tflite, web, c, not for onnx"):
         write(network, "onnx", tmp_path / "model.onnx", float16=True)
 
 

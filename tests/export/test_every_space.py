@@ -45,8 +45,8 @@ def networks(name, count):
     space = find_space(name, SIDE)
     for seed in range(count):
         layers = thin(space.layers(space.sample(np.random.default_rng(seed))))
-        images = np.random.default_rng(seed).random((2, *space.image), np.float32)
-        yield normalized(random_network(layers, seed=seed), images), images[:1]
+        image = np.random.default_rng(seed).random((1, *space.image), np.float32)
+        yield normalized(random_network(layers, seed=seed), image), image
 
 
 @pytest.fixture(scope="module")

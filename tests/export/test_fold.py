@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from sparsenas.search_spaces.tiny import SPACE
 
 from sparsenas import native
 from sparsenas.builder import Builder
@@ -11,6 +10,7 @@ from sparsenas.errors import UserError
 from sparsenas.export.fold import fold
 from sparsenas.export.network import reference
 from sparsenas.export.snas import to_bytes
+from sparsenas.search_spaces.tiny import SPACE
 from sparsenas.supernet import one_hot, supernet
 from sparsenas.train import calibrated
 from tests import every_space

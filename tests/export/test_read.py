@@ -55,6 +55,8 @@ def test_every_pattern_is_read(op, pattern, sparsity):
     np.testing.assert_array_equal(found.weights[0].weight, network.weights[0].weight)
     assert found.layers[0].sparsity == pytest.approx(sparsity, abs=0.01)
     assert to_bytes(found) == data
+    halves = to_bytes(network, float16=True)
+    assert to_bytes(from_bytes(halves), float16=True) == halves
 
 
 def test_compressed_files_are_read_everywhere(tmp_path):

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsenas.errors import UserError
+from sparsenas.export.half import halved
 from sparsenas.export.network import LayerWeights, Network, random_network
-from sparsenas.export.snas import column_steps, to_bytes, write
+from sparsenas.export.read import from_bytes
+from sparsenas.export.snas import column_steps, nibbles, to_bytes, write
 from sparsenas.space import IMAGE, Layer
 from sparsenas.sparsity.patterns import Block, KernelPattern, NByM, Unstructured
 
@@ -31,7 +33,7 @@ def u64(data, offset):
     return struct.unpack_from("<Q", data, offset)[0]
 
 
-def read_columns(steps, counts):
+def read_columns(steps, counts, *, skip=255):
     """Decodes columns as plainly as the format says it."""
     steps, rows = iter(steps), []
     for count in counts:
@@ -39,7 +41,7 @@ def read_columns(steps, counts):
         while len(row) < count:
             step = next(steps)
             column += step
-            if step != 255:
+            if step != skip:
                 row.append(column)
         rows.append(row)
     assert next(steps, None) is None
@@ -78,15 +80,56 @@ def test_column_steps_can_be_read_back(rows):
     columns = np.array([c for row in expected for c in row], np.int64)
     steps = column_steps(row_of, columns)
     assert read_columns(steps.tolist(), [len(row) for row in rows]) == expected
+    coded = nibbles(column_steps(row_of, columns, skip=15)).tolist()
+    narrow = [half for byte in coded for half in (byte & 15, byte >> 4)]
+    found = column_steps(row_of, columns, skip=15).size
+    assert narrow[found:] in ([], [0])
+    assert read_columns(narrow[:found], [len(row) for row in rows], skip=15) == expected
 
 
-def test_an_index_costs_about_one_byte():
-    sparse, dense = (
-        len(to_bytes(random_network([conv1x1(c_in=512, c_out=512, **kind)], seed=0)))
-        for kind in ({"sparsity": 0.9}, {"sparsity": 0.0})
+@pytest.mark.parametrize(("sparsity", "most"), [(0.5, 0.51), (0.9, 0.65), (0.97, 1.01)])
+def test_an_index_costs_at_most_a_byte(sparsity, most):
+    one = conv1x1(c_in=512, c_out=512, sparsity=sparsity)
+    room = len(to_bytes(random_network([one], seed=0)))
+    # Beside 4 bytes of value, 4 of bias and 2 of count for each row, and what every file has.
+    assert (room - 4 * one.nonzeros - 6 * 512 - 500) / one.nonzeros < most
+
+
+@pytest.mark.parametrize("pattern", [Unstructured(), Block(4)])
+def test_steps_and_counts_are_packed_where_that_is_smaller(pattern):
+    network = random_network([conv1x1(c_out=101, sparsity=0.8, pattern=pattern)], seed=3)
+    data = to_bytes(network)
+    assert u32(data, 4) == 3
+    record = data[64:192]
+    assert u32(record, 124) == 2 + 4
+    weight, counts, coded = (
+        data[u64(record, i) : u64(record, i) + u64(record, i + 8)] for i in (56, 88, 104)
     )
-    # 4 bytes of value and about one of column for each of a tenth of the weights.
-    assert sparse < 0.11 * dense
+    values, counts = np.frombuffer(weight, "f4"), np.frombuffer(counts, "u2").tolist()
+    steps = [half for byte in coded for half in (byte & 15, byte >> 4)]
+    total = sum(counts) + sum(step == 15 for step in steps)
+    assert total in (len(steps), len(steps) - 1)
+    height = 4 if isinstance(pattern, Block) else 1
+    weight, values = np.zeros((101, 700), np.float32), iter(values)
+    for row, columns in enumerate(read_columns(steps[:total], counts, skip=15)):
+        for column in columns:
+            for d in range(row * height, min((row + 1) * height, 101)):
+                weight[d, column] = next(values)
+    np.testing.assert_array_equal(weight, network.weights[0].weight)
+
+
+def test_halves_are_half_as_large():
+    network = random_network([conv1x1(c_out=64, sparsity=0.8)], seed=3)
+    full, data = to_bytes(network), to_bytes(network, float16=True)
+    assert u32(data, 4) == 3
+    record = data[64:192]
+    assert u32(record, 124) & 1
+    assert u64(record, 64) == 2 * u64(record, 48)
+    assert u64(record, 80) == 2 * 64
+    assert len(full) - len(data) == pytest.approx(2 * (network.layers[0].nonzeros + 64), abs=128)
+    found, expected = from_bytes(data).weights[0], halved(network).weights[0]
+    np.testing.assert_array_equal(found.weight, expected.weight)
+    np.testing.assert_array_equal(found.bias, expected.bias)
 
 
 def test_layout_is_hwc_where_a_convolution_reads_the_image():

@@ -14,7 +14,7 @@ from tests.report.test_page import EVIL, made_up
 BELIEF = Belief(
     choice="width",
     options=("16", "32"),
-    trials=(0, 50, 100),
+    at=(0, 50, 100),
     probabilities=((0.5, 0.5), (0.7, 0.3), (0.9, 0.1)),
 )
 
@@ -67,11 +67,13 @@ def test_the_page_shows_what_there_is():
     told = replace(
         run,
         beliefs=(replace(BELIEF, choice=EVIL),),
+        warnings=(EVIL,),
         curves=(Curve(name=EVIL, steps=(1, 2, 3), values=(3.0, 2.0, 1.0)),),
     )
     text = page(told)
     assert "What the strategy came to believe" in text
     assert "16, 90%" in text
+    assert "after 100 trials" in text
     assert "<script>alert" not in text
 
 

@@ -23,11 +23,11 @@ from sparsenas.report.charts import (
     unit_of,
 )
 from sparsenas.report.page import page, sentences, write_report
-from sparsenas.report.run import Finalist, LayerTime, RunReport, TrialPoint
+from sparsenas.report.run import BaselinePoint, Finalist, LayerTime, RunReport, TrialPoint
 from sparsenas.report.summary import Summary
 
 EVIL = "</script><script>alert(1)</script>\"'&<b>"
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "wbr"}
 
 
 def trial(i: int, *, accuracy: float, latency_ms: float, is_finalist: bool = False) -> TrialPoint:
@@ -144,6 +144,27 @@ def test_page_says_what_was_found():
         "best/model.snas",
     ):
         assert expected in text
+
+
+def test_networks_with_one_sparsity_are_compared():
+    run = made_up()
+    assert "one sparsity" not in page(run)
+    run = dataclasses.replace(
+        run,
+        baselines=(
+            BaselinePoint(name=f"unstructured 0.9 {EVIL}", accuracy=0.97, latency_ms_measured=0.018),
+            BaselinePoint(name="dense", accuracy=0.4, latency_ms_measured=0.05),
+        ),
+    )
+    reader = Reader(page(run))
+    assert "+1.00 points, 1.50× the speed" in reader.text  # noqa: RUF001
+    marks = {mark[0]: mark for mark in data_of(reader)["marks"]}
+    assert marks["dense, test images"][1:3] == [0.05, 0.4]
+    frame = frame_of(run, width=800, height=400)
+    assert frame.y.low < 0.4
+    assert frame.x.high > 0.05
+    drawn = [one.get("class") for one in ET.fromstring(figure_svg(run)).iter()]
+    assert drawn.count("baseline") == 2
 
 
 def test_page_asks_nobody_for_anything():

@@ -1,68 +1,89 @@
+import json
+
 import numpy as np
 import pytest
 
-from sparsenas.builder import Builder
 from sparsenas.errors import UserError
-from sparsenas.strategies.beliefs import Beliefs, beliefs_of, collapses, read_beliefs, write_beliefs
+from sparsenas.strategies.base import Result
+from sparsenas.strategies.beliefs import Beliefs, beliefs_of, read_beliefs, replayed, write_beliefs
+from sparsenas.strategies.predictor import predictor
+from sparsenas.strategies.reinforce import reinforce
+from tests.strategies.spaces import grid, play
+
+SPACE = grid(3, 2).space
 
 
-def space():
-    net = Builder("believed", image=(8, 8, 3), classes=10)
-    width = net.choice("width", (8, 16, 24))
-    x = net.conv_hwc("stem", net.image, width)
-    x = net.optional(net.choice("depth", (0, 1)) >= 1, x, lambda x: net.conv1x1("mix", x, width))
-    return net.classify(x)
-
-
-SPACE = space()
-EVEN = {"width": [1 / 3] * 3, "depth": [0.5, 0.5]}
-
-
-def over_time(**each):
-    """Beliefs at steps 10, 20, ...; a choice that is not given stays even."""
-    rows = len(next(iter(each.values())))
-    found = [each.get(name, [EVEN[name]] * rows) for name in ("width", "depth")]
-    return beliefs_of(SPACE, [10 * (i + 1) for i in range(rows)], [np.array(one) for one in found])
+def score(arch):
+    return float(arch[0])
 
 
 def test_beliefs_survive_their_file(tmp_path):
-    beliefs = over_time(width=[[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]])
-    write_beliefs(beliefs, tmp_path / "beliefs.json")
-    found = read_beliefs(tmp_path / "beliefs.json")
-    assert (found.choices, found.options, found.steps) == (beliefs.choices, beliefs.options, (10, 20))
+    rows = np.array([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]]), np.full((2, 2), 0.5)
+    beliefs = beliefs_of(SPACE, (10, 20), rows, unit="steps")
+    path = tmp_path / "beliefs.jsonl"
+    write_beliefs(beliefs, path, strategy="gumbel", warnings=["collapsed"])
+    found = read_beliefs(path)
+    assert (found.choices, found.options, found.unit, found.at) == (
+        beliefs.choices,
+        beliefs.options,
+        "steps",
+        (10, 20),
+    )
     for one, other in zip(found.probabilities, beliefs.probabilities, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     np.testing.assert_allclose(found.last[0], [0.1, 0.1, 0.8])
+    # As docs/architecture.md says it.
+    head, *lines = map(json.loads, path.read_text().splitlines())
+    assert head == {
+        "format": "sparsenas-beliefs-1",
+        "strategy": "gumbel",
+        "unit": "steps",
+        "choices": [{"name": "c0", "options": [0, 1, 2]}, {"name": "c1", "options": [0, 1]}],
+        "warnings": ["collapsed"],
+    }
+    assert lines[0] == {"at": 10, "probabilities": [[0.2, 0.3, 0.5], [0.5, 0.5]]}
 
 
-def test_a_collapse_says_what_and_since_when():
-    skipped = [[0.5, 0.5], [0.9, 0.1], [0.6, 0.4], [0.85, 0.15], [0.95, 0.05]]
-    (found,) = collapses(SPACE, over_time(depth=skipped))
-    assert (found.kind, found.since, found.probabilities) == ("depth", 40, {"depth": 0.95})
-    assert str(found).startswith("collapsed to skip connections since step 40: ")
-    (found,) = collapses(SPACE, over_time(width=[[0.9, 0.05, 0.05]] * 2))
-    assert (found.kind, found.since) == ("width", 10)
+def test_replayed_is_what_the_strategy_believed_at_the_time():
+    strategy = reinforce(SPACE, trials=50)
+    asked, last = play(strategy, 50, score)
+    told = [(arch, Result(score(arch), {})) for arch in asked]
+    found = replayed(SPACE, strategy, told, points=6)
+    assert (found.unit, found.at) == ("trials", (0, 10, 20, 30, 40, 50))
+    assert [part.shape for part in found.probabilities] == [(6, 3), (6, 2)]
+    for part, expected in zip(found.probabilities, strategy.probabilities(last), strict=True):
+        np.testing.assert_array_equal(part[-1], expected)
+        np.testing.assert_allclose(part.sum(1), 1)
+        np.testing.assert_allclose(part[0], 1 / part.shape[1])
 
 
-def test_undecided_and_decided_for_more_is_no_collapse():
-    assert collapses(SPACE, over_time(depth=[[0.95, 0.05], [0.7, 0.3]])) == []
-    assert collapses(SPACE, over_time(width=[[0.01, 0.01, 0.98]], depth=[[0.02, 0.98]])) == []
-    assert collapses(SPACE, beliefs_of(SPACE, [], [np.zeros((0, 3)), np.zeros((0, 2))])) == []
+def test_strategies_without_probabilities_have_no_beliefs():
+    assert replayed(SPACE, predictor(SPACE), []) is None
 
 
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"must have shapes \[\(1, 2\)\], found \[\(1, 3\)\]"):
-        Beliefs(choices=("a",), options=((0, 1),), steps=(1,), probabilities=(np.zeros((1, 3)),))
+        Beliefs(choices=("a",), options=((0, 1),), unit="steps", at=(1,), probabilities=(np.zeros((1, 3)),))
 
 
-WIDER = '{"name": "a", "options": [1], "probabilities": [[1, 2]]}'
+HEAD = '{"format": "sparsenas-beliefs-1", "unit": "steps", "choices": [{"name": "a", "options": [1]}]}'
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"steps": [1]}', f'{{"steps": [1], "choices": [{WIDER}]}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"format": "2"}',
+        HEAD + '\n{"at": 1}',
+        HEAD + '\n{"at": 1, "probabilities": []}',
+        HEAD + '\n{"at": 1, "probabilities": [[1, 2]]}',
+    ],
+)
 def test_other_files_are_a_users_error(tmp_path, content):
-    path = tmp_path / "beliefs.json"
+    path = tmp_path / "beliefs.jsonl"
     path.write_text(content)
-    with pytest.raises(UserError, match="Expected the beliefs of a search in .*beliefs.json"):
+    with pytest.raises(UserError, match="Expected the beliefs of a search in .*beliefs.jsonl"):
         read_beliefs(path)
     with pytest.raises(UserError, match="Cannot read the beliefs"):
-        read_beliefs(tmp_path / "none.json")
+        read_beliefs(tmp_path / "none.jsonl")

@@ -72,7 +72,7 @@ def test_every_search_learns_and_goes_on_to_the_same_bits(name, tmp_path):
     assert [(done, total) for done, total, _ in seen] == [(done, 60) for done in range(10, 61, 10)]
     assert set(seen[0][2]) == {"loss", "accuracy", "latency_ms", "multiplier", "learning_rate"}
     assert seen[-1][2]["accuracy"] > 0.8
-    assert whole.beliefs.steps == (10, 20, 30, 40, 50, 60)
+    assert whole.beliefs.at == (10, 20, 30, 40, 50, 60)
 
     kept = Keeper(folder=tmp_path, about={"space": SPACE.fingerprint()}, every=20)
 

@@ -27,7 +27,10 @@ def variables():
     return every_space.moved(NET.init(np.random.default_rng(0)))
 
 
-def test_scores_are_those_of_each_architecture_with_its_own_statistics(variables):
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_scores_are_those_of_each_architecture_with_its_own_statistics(variables, backend, monkeypatch):
+    # What runs elsewhere runs here too, though slower.
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     evaluate = supernet_evaluator(
         NET,
         SPACE,

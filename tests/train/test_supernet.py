@@ -52,6 +52,23 @@ def test_every_way_of_training_learns(changes):
     jax.tree.map(np.testing.assert_array_equal, refresh_ranks(SPACE, variables).ranks, variables.ranks)
 
 
+def test_zeros_come_while_the_supernet_trains():
+    settings = dataclasses.replace(SETTINGS, prune_begin=0.25, prune_end=0.75)
+    assert [float(settings.zeros(step)) for step in (0, 15, 30, 45, 60)] == [0, 0, 0.875, 1, 1]
+    at_once = dataclasses.replace(SETTINGS, prune_begin=0, prune_end=0)
+    assert float(at_once.zeros(0)) == 1
+    # What would have been zero from the start learns as well, unless all zeros are there at once.
+    net = Builder("sparse", image=(8, 8, 3), classes=3)
+    x = net.conv_hwc("stem", net.image, 8, stride=2, activation="relu")
+    space = net.classify(net.conv1x1("mix", x, 8, sparsity=net.choice("zeros", (Sparse(0.5), Sparse(0.75)))))
+    first = supernet(space).init(np.random.default_rng(0).spawn(1)[0]).params["mix"]["weight"]
+    for how, some_stay in ((settings, False), (at_once, True)):
+        how = dataclasses.replace(how, steps=20, weight_decay=0.0)
+        variables = train_supernet(supernet(space), space, TRAIN, how, seed=0)
+        stay = variables.params["mix"]["weight"] == first
+        assert stay.any() == some_stay
+
+
 def test_training_goes_on_to_the_same_end(tmp_path):
     whole = train_supernet(NET, SPACE, TRAIN, SETTINGS, seed=0)
     stopped = supernet_keeper(tmp_path, SPACE, TRAIN, SETTINGS, seed=0)
@@ -75,6 +92,10 @@ def test_training_goes_on_to_the_same_end(tmp_path):
         ({"largest": 1.5}, "`largest` must be from 0 to 1, found 1.5"),
         ({"widths_from": -0.1}, "`widths_from` must be from 0 to 1, found -0.1"),
         ({"sandwich": -1}, "`sandwich` must be at least 0, found -1"),
+        (
+            {"prune_begin": 0.7},
+            r"`prune_begin` \(0.7\) and `prune_end` \(0.6\) must be parts of the training",
+        ),
         ({"rank_every": 0}, "`rank_every` must be at least 1, found 0"),
     ],
 )

@@ -1,8 +1,10 @@
 """The page of runs: what it tells of each, and whom it answers."""
 
 import json
+import os
 import sqlite3
 import threading
+import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -11,6 +13,7 @@ import pytest
 
 from sparsenas.chromium import find_browser
 from sparsenas.errors import UserError
+from sparsenas.record import Record
 from sparsenas.report.summary import write_summary
 from sparsenas.trials import TrialLog
 from sparsenas.ui.runs import list_runs
@@ -61,6 +64,14 @@ def test_runs_tell_how_far_they_are(runs):
     assert later == {NAME: "stopped", "done": "finished", "odd": "stopped"}
 
 
+def test_reading_a_run_does_not_make_it_go_on(runs):
+    hour_ago = time.time() - 3600
+    for path in (runs / NAME).iterdir():
+        os.utime(path, (hour_ago, hour_ago))
+    for _ in range(2):
+        assert {run["name"]: run["state"] for run in list_runs(runs)}[NAME] == "stopped"
+
+
 def test_a_run_that_is_written_to_is_only_read(runs):
     path = runs / NAME / "trials.sqlite"
     writer = sqlite3.connect(path, isolation_level=None)
@@ -68,6 +79,39 @@ def test_a_run_that_is_written_to_is_only_read(runs):
     assert list_runs(runs)[0]["proposed"] in (0, 3)
     writer.execute("rollback")
     writer.close()
+
+
+def test_candidates_are_counted_by_state_and_node(runs):
+    settings = {"space": "tiny", "trials": 6, "supernet": {"steps": 40}}
+    (runs / NAME / "config.json").write_text(json.dumps({"settings": settings}))
+    assert {run["name"]: run["cluster"] for run in list_runs(runs)}[NAME] is None
+    log = TrialLog(runs / NAME / "trials.sqlite")
+    log.propose(["1-1", "2-0"], candidates=["first", "second"])
+    lost = log.begin("first", 0, node="a")
+    log.end("first", 0, lost, node="a", outcome="crashed")
+    again = log.begin("first", 0, node="b")
+    log.finish("first", 0, metrics={"accuracy": 0.7, "latency_ms": 1.5}, node="b", attempt=again)
+    log.begin("second", 0, node="a")
+    log.finish("third", 0, error="diverged")
+    log.close()
+    found = {run["name"]: run for run in list_runs(runs)}[NAME]["cluster"]
+    # The proposal that nobody was given is of the fixture.
+    assert [found[state] for state in ("waiting", "running", "done", "failed")] == [1, 1, 1, 1]
+    assert found["nodes"] == [
+        {"name": "a", "running": 1, "done": 0, "lost": 1},
+        {"name": "b", "running": 0, "done": 1, "lost": 0},
+    ]
+
+
+def test_training_of_a_supernet_is_followed(runs):
+    with Record(runs / NAME) as record:
+        for step in range(1, 1001):
+            record.note("supernet", step, {"loss": 1 / step})
+    found = {run["name"]: run for run in list_runs(runs)}[NAME]
+    (training,) = found["trainings"]
+    assert (training["name"], training["step"]) == ("supernet", 1000)
+    assert training["losses"][0] == (1, 1.0)
+    assert len(training["losses"]) <= 200
 
 
 def test_long_searches_stay_small(runs):
@@ -126,9 +170,9 @@ def test_the_page_follows_a_search(server, runs):
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(server.address)
-        page.wait_for_selector("article >> nth=2")
+        page.wait_for_selector("section >> nth=2")
         assert page.get_by_text("2 of 8 trials").count() == 1
-        assert page.locator("article h2").first.inner_text().startswith((NAME, "done", "odd"))
+        assert page.locator("section h2").first.inner_text().startswith((NAME, "done", "odd"))
         log = TrialLog(runs / NAME / "trials.sqlite")
         log.record({2: {"accuracy": 0.9, "latency_ms": 0.5}})
         log.close()

@@ -101,6 +101,7 @@ class Worker:
 
     Args:
         program: what runs there.
+        patience: seconds that an answer may take; any time if None.
 
     Attributes:
         version: of the engine.
@@ -110,9 +111,16 @@ class Worker:
     """
 
     def __init__(
-        self, engine: str, model: Path, cores: Sequence[int], *, python: Path, program: Path = WORKER
+        self,
+        engine: str,
+        model: Path,
+        cores: Sequence[int],
+        *,
+        python: Path,
+        program: Path = WORKER,
+        patience: float | None = _ANSWER_SECONDS,
     ) -> None:
-        self._engine = engine
+        self._engine, self._patience = engine, patience
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (its standard error, closed with it)
         self._unread = b""
         command = [str(python), str(program), engine, str(model), str(len(cores))]
@@ -172,12 +180,13 @@ class Worker:
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        deadline = time.monotonic() + _ANSWER_SECONDS
+        asked = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._unread:
-                if not selector.select(deadline - time.monotonic()):
-                    raise EngineError(f"{self._engine} did not answer within {_ANSWER_SECONDS:.0f} s")
+                left = None if self._patience is None else self._patience - (time.monotonic() - asked)
+                if not selector.select(left):
+                    raise EngineError(f"{self._engine} did not answer within {self._patience:.0f} s")
                 part = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not part:
                     raise self._stopped()
