@@ -28,7 +28,7 @@ from sparsenas.trial_list import list_trials
 from sparsenas.trials import TrialLog, candidate_id
 
 _AHEAD = 16
-# A search through the log's own end; the proposals beside it are what `sparsenas trials` shows.
+# As many as `sparsenas trials` shows.
 _ROWS = 20
 
 

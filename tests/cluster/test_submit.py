@@ -27,9 +27,10 @@ def free_port():
         return one.getsockname()[1]
 
 
-@pytest.fixture
-def head(tmp_path):
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
     """Variables for whoever may use a real head."""
+    tmp_path = tmp_path_factory.mktemp("head")
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text("5" * 64)
@@ -65,9 +66,10 @@ def head(tmp_path):
             time.sleep(0.2)
         yield variables
     finally:
-        # Not `ray stop`: it would end every Ray of this machine.
+        # Not `ray stop`: it would end every Ray of this machine. Nor SIGTERM, after which a head waits for
+        # its work for half a minute.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         shutil.rmtree(sessions, ignore_errors=True)
 
