@@ -4,7 +4,7 @@ Command: sparsenas measure --quick, then
 sparsenas train --series fast_sparse_convnets --dataset cifar-10-binary.tar.gz
 Small, for one processor core: width 0.35, 10,000 training images, 2,100 steps of each network.
 --full is width 1.0 on all images, 100 epochs each, for a GPU.
-The table lands in runs/fast_sparse_convnets/results.md. No figures of it have been obtained yet.
+The table lands in runs/fast_sparse_convnets/results.md.
 """
 
 from sparsenas.experiments._cifar10 import Cifar10
