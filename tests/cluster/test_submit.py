@@ -51,6 +51,8 @@ def head(tmp_path_factory):
     }
     start = ["ray", "start", "--head", "--block", "--num-cpus=2", "--include-dashboard=true"]
     start += [f"--port={free_port()}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1"]
+    # Who takes jobs; where another Ray of this machine has its usual port, it does not start.
+    start += [f"--dashboard-agent-listen-port={free_port()}"]
     # Short, as names of sockets may not be long.
     sessions = tempfile.mkdtemp(prefix="ray-")
     start += ["--node-ip-address=127.0.0.1", f"--temp-dir={sessions}"]

@@ -106,7 +106,7 @@ def test_a_worker_that_dies_says_its_last_words(folder):
 def test_a_worker_that_does_not_answer_is_given_up(folder, monkeypatch):
     with Worker(OURS, folder / "model.snas", [CORE], python=HERE) as worker:
         worker.compute(folder / "image.npy", folder / "outputs.npy")
-        monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.05)
+        monkeypatch.setattr(worker, "_patience", 0.05)
         started = time.monotonic()
         with pytest.raises(EngineError, match="did not answer within 0 s"):
             worker.run(10**6)
