@@ -5,7 +5,7 @@ sparsenas train --series pconv --dataset cifar-10-binary.tar.gz
 Small, for one processor core: four blocks of 16 to 128 channels, 10,000 training images, 1,500 steps of each
 network.
 --full is ResNet-18 on all images, 100 epochs each, for a GPU.
-The table lands in runs/pconv/results.md. No figures of it have been obtained yet.
+The table lands in runs/pconv/results.md.
 """
 
 from sparsenas.experiments._cifar10 import Cifar10
