@@ -219,10 +219,10 @@ def below(root: int) -> list[int]:
             with contextlib.suppress(OSError):
                 parent = _PARENT.search((entry / "status").read_text())
                 children[int(parent[1]) if parent else 0].append(int(entry.name))
-    found, todo = [], [root]
-    while todo:
-        todo.extend(new := children[todo.pop()])
-        found.extend(new)
+    found = list(children[root])
+    # Grows while it is gone through.
+    for one in found:
+        found.extend(children[one])
     return found
 
 

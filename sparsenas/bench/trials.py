@@ -78,7 +78,7 @@ class _Nobody:
         return []
 
     def status(self) -> Status:
-        raise NotImplementedError
+        raise RuntimeError("Nothing is under way.")
 
 
 def _write(path: Path, space: Space, trials: int) -> None:

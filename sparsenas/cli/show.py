@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -31,7 +31,7 @@ class TerminalProgress:
 
     @contextlib.contextmanager
     def stage(self, title: str) -> Iterator[Update]:
-        started, printed, last = time.perf_counter(), time.perf_counter(), ""
+        printed, last = time.perf_counter(), ""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -43,7 +43,8 @@ class TerminalProgress:
             TextColumn("{task.fields[note]}"),
         )
         moving = self._console.is_terminal
-        with Progress(*columns, console=self._console, transient=True, disable=not moving) as progress:
+        bar = Progress(*columns, console=self._console, transient=True, disable=not moving)
+        with self._ended(title, lambda: last), bar as progress:
             task = progress.add_task(title, total=None, note="")
 
             def update(done: int, total: int, note: str = "") -> None:
@@ -54,17 +55,11 @@ class TerminalProgress:
                     printed = time.perf_counter()
                     self._console.print(f"{title}: {done} of {total}, {last}", markup=False)
 
-            try:
-                yield update
-            except KeyboardInterrupt:
-                self._console.print(f"Stopped: {title}  {last}", markup=False)
-                raise
-        seconds = time.perf_counter() - started
-        self._console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]  {last}")
+            yield update
 
     @contextlib.contextmanager
     def watch(self, title: str) -> Iterator[Watch]:
-        started, printed, last = time.perf_counter(), time.perf_counter(), ""
+        printed, last = time.perf_counter(), ""
         bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -75,7 +70,8 @@ class TerminalProgress:
         )
         task = bar.add_task(title, total=None, note="")
         moving = self._console.is_terminal
-        with Live(console=self._console, transient=True, auto_refresh=moving) as live:
+        screen = Live(console=self._console, transient=True, auto_refresh=moving)
+        with self._ended(title, lambda: last), screen as live:
 
             def show(done: int, total: int, note: str, status: Status) -> None:
                 nonlocal printed, last
@@ -89,13 +85,19 @@ class TerminalProgress:
                     printed = time.perf_counter()
                     self._console.print(f"{title}: {summary(done, total, status)}; {note}", markup=False)
 
-            try:
-                yield show
-            except KeyboardInterrupt:
-                self._console.print(f"Stopped: {title}  {last}", markup=False)
-                raise
+            yield show
+
+    @contextlib.contextmanager
+    def _ended(self, title: str, last: Callable[[], str]) -> Iterator[None]:
+        """Says how a stage ended, with the last note on it."""
+        started = time.perf_counter()
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._console.print(f"Stopped: {title}  {last()}", markup=False)
+            raise
         seconds = time.perf_counter() - started
-        self._console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]  {last}")
+        self._console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]  {last()}")
 
 
 def of_nodes(status: Status) -> Table:

@@ -130,7 +130,7 @@ def data_of(reader: Reader) -> dict:
 def test_page_says_what_was_found():
     text = Reader(page(made_up())).text
     for expected in (
-        "2.00× as fast as dense",  # noqa: RUF001
+        "2.00\N{MULTIPLICATION SIGN} as fast as dense",
         "98.0%",
         "12.0\N{NO-BREAK SPACE}µs",
         "50.0\N{NO-BREAK SPACE}kB",
@@ -157,7 +157,7 @@ def test_networks_with_one_sparsity_are_compared():
         ),
     )
     reader = Reader(page(run))
-    assert "+1.00 points, 1.50× the speed" in reader.text  # noqa: RUF001
+    assert "+1.00 points, 1.50\N{MULTIPLICATION SIGN} the speed" in reader.text
     marks = {mark[0]: mark for mark in data_of(reader)["marks"]}
     assert marks["dense, test images"][1:3] == [0.05, 0.4]
     frame = frame_of(run, width=800, height=400)
