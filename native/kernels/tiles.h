@@ -7,6 +7,11 @@
 namespace sparsenas {
 namespace {
 
+// Vectors of pixels of a dense tile: 32 registers hold 8 x 3 sums, three vectors of pixels and a
+// weight, 16 hold 4 x 3, fewer 4 x 2.
+template <class V>
+constexpr size_t kTileVectors = V::kRegisters >= 16 ? 3 : 2;
+
 constexpr size_t TileCount(size_t size, size_t most) { return (size + most - 1) / most; }
 
 // Where tile `i` of `count` begins; tile `count` begins at `size`.

@@ -15,10 +15,9 @@ namespace {
 
 struct F32x4 {
   static constexpr size_t kLanes = 4;
-  // Engines map 16 registers of SSE or AVX, keep one for themselves, want another for each product
-  // on its way to a sum, and write sums to memory in the middle of a loop when those run out:
-  // tiles are made as if there were few.
-  static constexpr size_t kRegisters = 8;
+  // Engines map 16 registers of SSE or AVX and keep one for themselves; sums for which there is
+  // none are written to memory in the middle of a loop.
+  static constexpr size_t kRegisters = 15;
   static constexpr bool kFreeSpread = false;
   using Quad = F32x4;
 

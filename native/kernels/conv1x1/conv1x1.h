@@ -180,14 +180,13 @@ constexpr int Conv1x1HeldRows(size_t registers, int rows) {
 // tiles share a load of weights and of offsets among more pixels; narrow ones let more input
 // channels into the level 1 cache, so that sums go back and forth between registers and `out` less
 // often. Measured over the layers of MobileNet v1 and v2 on a Zen 5 core: a vector more or less
-// makes a difference of about 1%. Vectors of NEON are so small that tiles have as many as there are
-// registers for, beside weights and activations; those of WebAssembly are for engines that have to
-// make do with 16 and keep some of them.
+// makes a difference of about 1%. Vectors of NEON and WebAssembly are so small that tiles have as
+// many as there are registers for, beside weights and activations.
 constexpr size_t Conv1x1WidestTile(size_t lanes, size_t registers, int rows) {
   struct Tiles {
     size_t rows1, rows2, rows4;
   };
-  const Tiles tiles = registers < 16   ? Tiles{7, 4, 4}
+  const Tiles tiles = registers < 16   ? Tiles{13, 5, 5}
                       : registers < 32 ? Tiles{12, 5, 5}
                       : lanes == 4     ? Tiles{25, 14, 6}
                                        : Tiles{8, 6, 5};

@@ -13,10 +13,8 @@
 namespace sparsenas {
 namespace {
 
-// 32 registers hold 8 x 3 sums, three activations and a weight; 16 hold 4 x 3.
 template <class V>
 constexpr size_t kDenseRows = V::kRegisters >= 32 ? 8 : 4;
-constexpr size_t kDenseVectors = 3;
 
 // Activations of one tile that stay in the level 1 cache, beside the weights of a group.
 constexpr size_t kDensePanelBytes = 36 << 10;
@@ -144,7 +142,7 @@ inline void Conv1x1Dense(const Conv1x1DenseArgs& args) {
                      args.pixels % V::kLanes == 1;
   // Without it, the last vector may reach into the padding of the plane.
   const size_t vectors = (args.pixels - pixel + V::kLanes - 1) / V::kLanes;
-  const size_t tiles = TileCount(vectors, kDenseVectors);
+  const size_t tiles = TileCount(vectors, kTileVectors<V>);
   for (size_t d = 0; d < args.out_channels; d += args.block) {
     const size_t end = d + args.block < args.out_channels ? d + args.block : args.out_channels;
     for (size_t tile = 0; tile < tiles; ++tile) {
@@ -159,7 +157,7 @@ inline void Conv1x1Dense(const Conv1x1DenseArgs& args) {
           DensePanel<V, 2>(args, p, d, end, more);
           break;
         default:
-          DensePanel<V, 3>(args, p, d, end, more);
+          DensePanel<V, kTileVectors<V>>(args, p, d, end, more);
           break;
       }
     }

@@ -21,7 +21,7 @@ size_t Registers(Isa isa) {
       return 32;
     case Isa::kWasm128:
     case Isa::kWasmRelaxed:
-      return 8;
+      return 15;
     default:
       return 16;
   }

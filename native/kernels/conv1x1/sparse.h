@@ -128,27 +128,6 @@ inline void SparseStep(const Conv1x1Step<kRows>& step, const char* in,
   }
 }
 
-// The nonzeros of a block one by one, for WebAssembly. Engines move loads to the front of a run of
-// instructions without branches, multiply-adds to its end, and what is loaded for two nonzeros
-// leaves no registers for sums. With a way out of the loop between them, where sums must be ready,
-// multiply-adds stay in place: measured in node 20 on a Zen 5 core, 1.15 to 1.4 times faster.
-template <int kRow, class V, int kRows, int kHeld, int kVectors, int kChains>
-[[gnu::always_inline]] inline void SparseNonzeros(const Conv1x1Step<kRows>* step, size_t left,
-                                                  const char* in,
-                                                  V (&sum)[kChains][kHeld][kVectors]) {
-  if (left == 0) return;
-  for (;; ++step) {
-    uint32_t offset[2];
-    __builtin_memcpy(offset, &step->offsets, sizeof offset);
-    SparseNonzero(reinterpret_cast<const float*>(in + offset[0]),
-                  Factors<V, kHeld>(step->value[0] + kRow).w, sum[0]);
-    if (--left == 0) return;
-    SparseNonzero(reinterpret_cast<const float*>(in + offset[1]),
-                  Factors<V, kHeld>(step->value[1] + kRow).w, sum[1 % kChains]);
-    if (--left == 0) return;
-  }
-}
-
 // One block of output channels, or kHeld rows of it from kRow on: its sums in one part of the input
 // channels, for kVectors vectors of pixels. `out` is where they go and, unless `first`, come from.
 // Returns the step after the block's.
@@ -173,21 +152,16 @@ template <class V, int kVectors, bool kPixel, int kRow, int kHeld, int kRows>
   }
 
   SparsePixel<V, kHeld> pixel;
-  if constexpr (V::kRegisters < 16 && !kPixel) {
-    SparseNonzeros<kRow>(step, count, in, sum);
-    step += (count + 1) / 2;
-  } else {
-    const Conv1x1Step<kRows>* const end = step + count / 2;
-    if constexpr (kChains == 4) {
-      for (; end - step >= 2; step += 2) {
-        SparseStep<0, true, kRow, kPixel>(step[0], in, sum, pixel);
-        SparseStep<2, true, kRow, kPixel>(step[1], in, sum, pixel);
-      }
+  const Conv1x1Step<kRows>* const end = step + count / 2;
+  if constexpr (kChains == 4) {
+    for (; end - step >= 2; step += 2) {
+      SparseStep<0, true, kRow, kPixel>(step[0], in, sum, pixel);
+      SparseStep<2, true, kRow, kPixel>(step[1], in, sum, pixel);
     }
-#pragma GCC unroll 1
-    for (; step != end; ++step) SparseStep<0, true, kRow, kPixel>(*step, in, sum, pixel);
-    if (count % 2 != 0) SparseStep<0, false, kRow, kPixel>(*step++, in, sum, pixel);
   }
+#pragma GCC unroll 1
+  for (; step != end; ++step) SparseStep<0, true, kRow, kPixel>(*step, in, sum, pixel);
+  if (count % 2 != 0) SparseStep<0, false, kRow, kPixel>(*step++, in, sum, pixel);
 
 #pragma GCC unroll 4
   for (int i = kHeld - 1; i >= 0; --i) {

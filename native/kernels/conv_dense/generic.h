@@ -12,7 +12,6 @@
 namespace sparsenas {
 namespace {
 
-// 32 registers hold 8 x 3 sums, three vectors of pixels and a weight; 16 hold 4 x 3.
 template <class V>
 constexpr size_t kConvDenseRows = V::kRegisters >= 32 ? 8 : 4;
 
@@ -134,7 +133,7 @@ void ConvDense(const ConvDenseArgs& args) {
   const size_t first = TileStart(all, args.shares, args.share);
   const size_t vectors = TileStart(all, args.shares, args.share + 1) - first;
   const size_t most = args.pitch / V::kLanes;
-  const size_t tiles = TileCount(vectors, most < kConvDenseVectors ? most : kConvDenseVectors);
+  const size_t tiles = TileCount(vectors, most < kTileVectors<V> ? most : kTileVectors<V>);
   for (size_t tile = 0; tile < tiles; ++tile) {
     const size_t begin = TileStart(vectors, tiles, tile);
     const size_t p = (first + begin) * V::kLanes;
@@ -146,7 +145,7 @@ void ConvDense(const ConvDenseArgs& args) {
         ConvDensePixels<V, 2>(args, panel, p, pixel && tile + 1 == tiles);
         break;
       default:
-        ConvDensePixels<V, 3>(args, panel, p, pixel && tile + 1 == tiles);
+        ConvDensePixels<V, kTileVectors<V>>(args, panel, p, pixel && tile + 1 == tiles);
         break;
     }
   }

@@ -14,10 +14,8 @@
 namespace sparsenas {
 namespace {
 
-// 32 registers hold 8 x 3 sums, three pixels and a weight; 16 hold 4 x 3.
 template <class V>
 constexpr size_t kConvHwcRows = V::kRegisters >= 32 ? 8 : 4;
-constexpr size_t kConvHwcVectors = 3;
 
 // Copies every kStep-th float from `in` on.
 template <size_t kStep>
@@ -138,7 +136,7 @@ inline void ConvHwcSized(const ConvHwcArgs& args) {
   const size_t out_height = WindowsAlong(args.height, kKernel, args.stride, args.padding);
   const size_t out_width = WindowsAlong(args.width, kKernel, args.stride, args.padding);
   const size_t vectors = (out_width + V::kLanes - 1) / V::kLanes;
-  const size_t tiles = TileCount(vectors, kConvHwcVectors);
+  const size_t tiles = TileCount(vectors, kTileVectors<V>);
   const ptrdiff_t padding = static_cast<ptrdiff_t>(args.padding);
   const size_t first = TileStart(out_height, args.shares, args.share);
   const size_t last = TileStart(out_height, args.shares, args.share + 1);
@@ -165,7 +163,7 @@ inline void ConvHwcSized(const ConvHwcArgs& args) {
           ConvHwcPixels<V, kKernel, 2>(args, scratch, y, x, end);
           break;
         default:
-          ConvHwcPixels<V, kKernel, 3>(args, scratch, y, x, end);
+          ConvHwcPixels<V, kKernel, kTileVectors<V>>(args, scratch, y, x, end);
           break;
       }
     }

@@ -92,6 +92,9 @@ int main() {
     }
     test(112, 1);
     test(1, 300);
+    // As wide as a loop over rows goes, and wider.
+    test(3, 1024);
+    test(3, 1025);
   });
 
   const std::vector<float> values(10, 1.0f);

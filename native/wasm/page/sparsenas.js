@@ -122,10 +122,17 @@ class Model {
       data = context.getImageData(0, 0, width, height);
     }
     const pixels = new Float32Array(height * width * channels);
-    for (let i = 0; i < height * width; ++i) {
-      const [red, green, blue] = data.data.subarray(4 * i, 4 * i + 3);
-      if (channels === 1) pixels[i] = (0.299 * red + 0.587 * green + 0.114 * blue) / 255;
-      else pixels.set([red / 255, green / 255, blue / 255], 3 * i);
+    const { data: bytes } = data;
+    for (let i = 0, from = 0, to = 0; i < height * width; ++i, from += 4) {
+      const red = bytes[from] / 255;
+      const green = bytes[from + 1] / 255;
+      const blue = bytes[from + 2] / 255;
+      if (channels === 1) pixels[to++] = 0.299 * red + 0.587 * green + 0.114 * blue;
+      else {
+        pixels[to++] = red;
+        pixels[to++] = green;
+        pixels[to++] = blue;
+      }
     }
     return pixels;
   }
