@@ -27,8 +27,11 @@ from sparsenas.trials import Trial, TrialLog
 
 _CHECKPOINT_EVERY = 100
 
-LANDED = 16
-"""Most probable networks of a search that are scored."""
+LANDED = 64
+"""Most probable networks of a search that are scored: it costs little, and beliefs rank networks worse."""
+
+# Networks scored in one call of an accelerator.
+_CHUNK = 16
 
 
 def descend(
@@ -101,7 +104,7 @@ def descend(
     known = [trial for trial in log if trial.metrics is None]
     archs = [space.parse(trial.arch) for trial in known]
     score = supernet_evaluator(
-        net, space, searched.variables, calibration=data.train, validation=data.validation, chunk=LANDED
+        net, space, searched.variables, calibration=data.train, validation=data.validation, chunk=_CHUNK
     )
     if archs:
         log.record(
