@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from sparsenas.data import Data
+from sparsenas.errors import UserError
 from sparsenas.objectives import Costs
 from sparsenas.progress import Update
 from sparsenas.space import Space
@@ -98,7 +99,13 @@ def descend(
     write_beliefs(searched.beliefs, folder / FILE, strategy=name, warnings=problems)
     landing = _limits(costs, budget_ms, combine)
     if not known or budget_ms != target_ms:
-        archs = land(space, searched.beliefs.last, landing, target_ms=budget_ms, count=LANDED)
+        try:
+            archs = land(space, searched.beliefs.last, landing, target_ms=budget_ms, count=LANDED)
+        except UserError:
+            if not known:
+                raise
+            # Nothing meets a budget that was centred anew: what landed before stays.
+            archs = []
         proposed = {trial.arch for trial in known}
         log.propose([text for arch in archs if (text := space.text(arch)) not in proposed])
     known = [trial for trial in log if trial.metrics is None]
