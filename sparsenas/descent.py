@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from sparsenas.data import Data
+from sparsenas.errors import UserError
 from sparsenas.objectives import Costs
 from sparsenas.progress import Update
 from sparsenas.space import Space
@@ -27,8 +28,11 @@ from sparsenas.trials import Trial, TrialLog
 
 _CHECKPOINT_EVERY = 100
 
-LANDED = 16
-"""Most probable networks of a search that are scored."""
+LANDED = 64
+"""Most probable networks of a search that are scored: it costs little, and beliefs rank networks worse."""
+
+# Networks scored in one call of an accelerator.
+_CHUNK = 16
 
 
 def descend(
@@ -95,13 +99,19 @@ def descend(
     write_beliefs(searched.beliefs, folder / FILE, strategy=name, warnings=problems)
     landing = _limits(costs, budget_ms, combine)
     if not known or budget_ms != target_ms:
-        archs = land(space, searched.beliefs.last, landing, target_ms=budget_ms, count=LANDED)
+        try:
+            archs = land(space, searched.beliefs.last, landing, target_ms=budget_ms, count=LANDED)
+        except UserError:
+            if not known:
+                raise
+            # Nothing meets a budget that was centred anew: what landed before stays.
+            archs = []
         proposed = {trial.arch for trial in known}
         log.propose([text for arch in archs if (text := space.text(arch)) not in proposed])
     known = [trial for trial in log if trial.metrics is None]
     archs = [space.parse(trial.arch) for trial in known]
     score = supernet_evaluator(
-        net, space, searched.variables, calibration=data.train, validation=data.validation, chunk=LANDED
+        net, space, searched.variables, calibration=data.train, validation=data.validation, chunk=_CHUNK
     )
     if archs:
         log.record(

@@ -35,16 +35,21 @@ from sparsenas.train import ArchitectureSettings, supernet_evaluator, train_arch
 
 # Images of the statistics that a network is scored with.
 _CALIBRATION = 256
+# Networks scored in one call of an accelerator.
+_CHUNK = 16
 
 PREDICTOR = "predictor"
 """Beside the searches by gradient: it evaluates networks of the table one by one."""
+
+RANDOM = "random"
+"""What searches are to beat: its finalists are drawn from all networks that land at the target."""
 
 Report = Callable[[int, int, str], None]
 """`(done, in all, what)`."""
 
 EVALUATIONS = 100
 
-FINALISTS = 5
+FINALISTS = 12
 """Networks of a search that are looked up. One training differs from the next by 1.3 points in this table, so
 that no search can tell the best of the last few apart."""
 
@@ -87,6 +92,7 @@ def bench_differentiable(
     *,
     strategies: Sequence[str],
     targets: int = 5,
+    seed: int = 0,
     seeds: int = 1,
     finalists: int = FINALISTS,
     settings: ArchitectureSettings = SETTINGS,
@@ -98,6 +104,8 @@ def bench_differentiable(
 
     Args:
         targets: latencies of the table, evenly spread over its networks.
+        seed: of the first search at each target.
+        seeds: how many searches there, each with the next seed.
         finalists: networks of a search that are looked up.
         evaluations: networks that the predictor is told, each by one of its trainings.
         measure: of the networks that were found, how many are measured here as well.
@@ -108,17 +116,20 @@ def bench_differentiable(
     check_space(space, table)
     training, _ = hard_digits(_trained_by(table), space.image[0])
     searches = [
-        (name, target_ms, seed)
-        for seed in range(seeds)
+        (name, target_ms, one)
+        for one in range(seed, seed + seeds)
         for target_ms in targets_of(table, targets)
         for name in strategies
     ]
     found = []
     for i, (name, target_ms, seed) in enumerate(searches):
         report(i, len(searches), f"{name}, {target_ms:.4f} ms")
-        if name == PREDICTOR:
-            archs = sampled(table, target_ms, seed=seed, evaluations=evaluations)[:finalists]
-            found.append(judged(table, name, target_ms, seed, archs))
+        if name in (PREDICTOR, RANDOM):
+            if name == PREDICTOR:
+                archs = sampled(table, target_ms, seed=seed, evaluations=evaluations)
+            else:
+                archs = drawn(table, target_ms, seed=seed)
+            found.append(judged(table, name, target_ms, seed, archs[:finalists]))
             continue
         searched = train_architecture(
             supernet(space),
@@ -138,7 +149,7 @@ def bench_differentiable(
             calibration=training,
             validation=training,
             calibration_size=_CALIBRATION,
-            chunk=LANDED,
+            chunk=_CHUNK,
         )
         # Equal ones stay in the order of their probability.
         order = np.argsort(-score(landed), kind="stable")[:finalists]
@@ -179,6 +190,14 @@ def sampled(table: Table, target_ms: float, *, seed: int, evaluations: int) -> l
         seen[arch] = float(accuracy[table.rows([arch])[0]])
         state = strategy.tell(state, arch, Result(seen[arch], {"accuracy": seen[arch]}))
     return sorted(seen, key=lambda arch: -seen[arch])
+
+
+def drawn(table: Table, target_ms: float, *, seed: int) -> list[Arch]:
+    """Returns the networks that land at a target, in random order."""
+    space = table.space
+    even = [np.full(len(choice.options), 1 / len(choice.options)) for choice in space.choices]
+    landed = land(space, even, latencies(table), target_ms=target_ms, count=len(table.archs))
+    return [landed[i] for i in np.random.default_rng(seed).permutation(len(landed))]
 
 
 def measured(

@@ -10,6 +10,7 @@ from sparsenas.bench.differentiable import (
     EVALUATIONS,
     FINALISTS,
     PREDICTOR,
+    RANDOM,
     SETTINGS,
     WITHIN,
     bench_differentiable,
@@ -21,7 +22,7 @@ from sparsenas.cli.show import TerminalProgress, console, table
 from sparsenas.errors import UserError
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 
-NAMES = (*DIFFERENTIABLE, PREDICTOR)
+NAMES = (*DIFFERENTIABLE, PREDICTOR, RANDOM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,8 @@ class Options:
         table: made by `sparsenas bench grid`; the one that comes with the package if left out.
         strategy: searches by name; all if left out.
         targets: latencies to search for, spread over the table's.
-        seeds: searches at each target.
+        seed: of the first search at each target.
+        seeds: searches at each target, each with the next seed.
         finalists: networks of a search that are looked up; the best counts.
         evaluations: networks that the predictor evaluates, each by one training.
         steps: of each search by gradient.
@@ -45,6 +47,7 @@ class Options:
     table: Path | None = None
     strategy: tuple[str, ...] = NAMES
     targets: int = 5
+    seed: int = 0
     seeds: int = 1
     finalists: int = FINALISTS
     evaluations: int = EVALUATIONS
@@ -58,6 +61,8 @@ def main(args: list[str]) -> None:
     for name in ("targets", "seeds", "finalists", "evaluations"):
         if getattr(options, name) < 1:
             raise UserError(f"`--{name}` must be at least 1, found {getattr(options, name)}.")
+    if options.seed < 0:
+        raise UserError(f"`--seed` must be at least 0, found {options.seed}.")
     for name in options.strategy:
         if name not in NAMES:
             raise UserError(f"No search named {name!r}. There are: {', '.join(NAMES)}.")
@@ -72,6 +77,7 @@ def main(args: list[str]) -> None:
             read_table(options.table or _own_table()),
             strategies=options.strategy,
             targets=options.targets,
+            seed=options.seed,
             seeds=options.seeds,
             finalists=options.finalists,
             settings=replace(SETTINGS, steps=options.steps),

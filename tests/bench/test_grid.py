@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from sparsenas.bench.differentiable import bench_differentiable, judged, latencies, targets_of
+from sparsenas.bench.differentiable import bench_differentiable, drawn, judged, latencies, targets_of
 from sparsenas.bench.grid import (
     GridSettings,
     all_networks,
@@ -135,14 +135,16 @@ def test_searches_meet_their_targets_by_the_table(table):
     result = bench_differentiable(
         SPACE,
         table,
-        strategies=("darts", "proxyless", "predictor"),
+        strategies=("darts", "proxyless", "predictor", "random"),
         targets=2,
+        seed=3,
         finalists=2,
         evaluations=4,
         measure=3,
         settings=settings,
     )
-    assert [one["strategy"] for one in result["records"]] == ["darts", "proxyless", "predictor"] * 2
+    assert {one["seed"] for one in result["records"]} == {3}
+    assert [one["strategy"] for one in result["records"]] == ["darts", "proxyless", "predictor", "random"] * 2
     returned = {one["arch"]: one for one in result["records"]}
     assert 1 <= len(result["measured"]) <= 3
     for one in result["measured"]:
@@ -153,6 +155,17 @@ def test_searches_meet_their_targets_by_the_table(table):
         assert one["first_regret"] >= one["regret"] >= 0
     for one in result["summary"]:
         assert (one["searches"], one["within_target"]) == (2, 2)
+
+
+def test_random_finalists_are_all_that_land_in_another_order_for_each_seed(table):
+    ms = table.costs["latency_ms"]
+    (target_ms,) = targets_of(table, 1)
+    expected = {table.archs[i] for i in np.flatnonzero((ms <= target_ms) & (ms > 0.97 * target_ms))}
+    orders = [drawn(table, target_ms, seed=seed) for seed in range(5)]
+    for order in orders:
+        assert len(order) == len(expected)
+        assert set(order) == expected
+    assert len(expected) < 3 or len(set(map(tuple, orders))) > 1
 
 
 @pytest.mark.parametrize(
