@@ -129,10 +129,13 @@ def _play(
     for name, workers in (("one", 1), ("two", 2)):
         if name in this.undisturbed or (workers == 1 and not settings.scaling):
             continue
+        if workers == 2:
+            cluster.grow()
         this.undisturbed[name] = _undisturbed(place / f"{number}-{name}", cluster, settings, workers)
         save()
         seconds = this.undisturbed[name].seconds
         note(f"undisturbed, {workers} at once: {settings.candidates} candidates in {seconds:.0f} s")
+    cluster.grow()
     folder = place / f"{number}-disturbed"
     Monkey(folder, cluster, settings, actions, this.done, save=save, report=report, note=note).run()
 
@@ -145,6 +148,8 @@ def undisturbed_pair(
     found: list[Undisturbed] = []
     with _place(None) as place, _ended_by_a_signal(), nodes(place) as cluster:
         for workers in (1, 2):
+            if workers == 2:
+                cluster.grow()
             found.append(_undisturbed(place / str(workers), cluster, settings, workers))
             note(f"{workers} at once: {candidates} candidates in {found[-1].seconds:.0f} s")
         one, two = ([_facts(row) for row in _rows(place / name)] for name in ("1", "2"))
