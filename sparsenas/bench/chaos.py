@@ -19,7 +19,13 @@ from typing import Any
 from sparsenas import __version__, files, native
 from sparsenas.bench.chaos_monkey import LEAST_CANDIDATES, ChaosSettings, Done, Monkey, points_of, said, start
 from sparsenas.bench.chaos_nodes import Nodes, nodes
-from sparsenas.bench.chaos_trace import duplicated, lost, read_trace, resume_seconds
+from sparsenas.bench.chaos_trace import (
+    between_trainings_ms,
+    duplicated,
+    lost,
+    read_trace,
+    resume_seconds,
+)
 from sparsenas.errors import UserError
 from sparsenas.progress import Update
 from sparsenas.trial_list import Row, read_rows
@@ -36,12 +42,15 @@ class Undisturbed:
     Attributes:
         seconds: of the whole search, with the start of its processes.
         seconds_each: between candidates, once workers have started.
-        overhead_ms: between candidates beyond their training; of one worker alone.
+        overhead_ms: from the end of a training until the next one begins, the mean; None for several workers,
+            who wait for each other.
+        overhead_ms_median: the same, the median, which a pause of the machine does not change.
     """
 
     seconds: float
     seconds_each: float
-    overhead_ms: float
+    overhead_ms: float | None
+    overhead_ms_median: float | None
 
 
 @dataclass
@@ -210,14 +219,12 @@ def _undisturbed(folder: Path, cluster: Nodes, settings: ChaosSettings, workers:
     trace = read_trace(points_of(folder))
     recorded = sorted(event.at for event in trace if event.label == "recorded")
     since, until = recorded[_WARM_UP], recorded[-1]
-    trained = [event for event in trace if event.label == "trained" and since < event.at <= until]
-    begun = {event.what: event.at for event in trace if event.label == "begun"}
-    # Of one worker, which does one after the other: what is not training is overhead.
-    training = sum(event.at - begun[event.what] for event in trained)
+    between = between_trainings_ms(trace)[_WARM_UP:] if workers == 1 else []
     return Undisturbed(
         seconds=seconds,
         seconds_each=(until - since) / (len(recorded) - 1 - _WARM_UP),
-        overhead_ms=1e3 * (until - since - training) / max(len(trained), 1),
+        overhead_ms=statistics.fmean(between) if between else None,
+        overhead_ms_median=statistics.median(between) if between else None,
     )
 
 

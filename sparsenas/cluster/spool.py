@@ -1,8 +1,8 @@
 """Results as files in the run folder: what a worker leaves before it says that it is done.
 
 A result appears whole or not at all, and only the first one of a candidate: it is written beside its place
-and linked to its name, which fails where the name exists; then file and folder are synced, side by side. It is
-one line of JSON with its own hash, by which one that a machine lost half of as it stopped is known.
+and linked to its name, which fails where the name exists; then file and folder are synced, side by side. It
+is one line of JSON with its own hash, by which one that a machine lost half of as it stopped is known.
 """
 
 import contextlib
