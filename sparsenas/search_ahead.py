@@ -6,6 +6,7 @@ finishes first; and up to `ahead` candidates are worked on at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ def search_ahead(
 
     Args:
         spec_of: all that determines the result of an architecture.
-        log: holds the trials of an earlier start, if there was one; what it misses is done first.
+        log: holds the trials of an earlier start, if there was one; what it misses is done first. Those after
+            the first `trials`, of a search that went on with something else, are left alone.
         ahead: proposals that are made before the result of the first of them is known.
         plan: steps of rungs, where the best are trained on.
         beside: metrics of an architecture that need no training.
@@ -110,7 +112,7 @@ def search_ahead(
                 break
         return arch, 0
 
-    for trial in log:
+    for trial in islice(log, trials):
         add(trial)
     while True:
         while (number := len(rows)) < trials:
