@@ -243,6 +243,7 @@ class TauRecord:
         tau: Kendall's, of the supernet's accuracies and those of networks trained alone; None where all are
             equal.
         tau_flops: of multiply-accumulates, zeros left out, and the same.
+        tau_seeds: of the trainings with one seed and those with the other: what chance leaves of a ranking.
         spread: between the best and the worst network trained alone, in points of accuracy.
     """
 
@@ -250,6 +251,7 @@ class TauRecord:
     architectures: int
     tau: float | None
     tau_flops: float | None
+    tau_seeds: float | None
     spread: float
 
     def as_json(self) -> dict[str, Any]:
@@ -299,6 +301,7 @@ def rank_correlation(
         architectures=len(archs),
         tau=_tau(shared, accuracies),
         tau_flops=_tau(macs, accuracies),
+        tau_seeds=_tau(alone[:, 0], alone[:, 1]),
         spread=float(np.ptp(accuracies) * 100),
     )
 

@@ -89,12 +89,19 @@ def main(args: list[str]) -> None:
             (
                 t["dataset"],
                 str(t["architectures"]),
-                *("-" if tau is None else f"{tau:.3f}" for tau in (t["tau"], t["tau_flops"])),
+                *("-" if tau is None else f"{tau:.3f}" for tau in (t["tau"], t["tau_flops"], t["tau_seeds"])),
                 f"{t['spread']:.1f}",
             )
             for t in result["tau"]
         ]
-        columns = ("data set", "networks", "supernet", "multiply-accumulates", "points from worst to best")
+        columns = (
+            "data set",
+            "networks",
+            "supernet",
+            "multiply-accumulates",
+            "seeds",
+            "points from worst to best",
+        )
         terminal.print(table("Kendall's tau with networks trained alone", columns, rows))
     if options.json:
         files.write(options.json, json.dumps(result, indent=1) + "\n")
