@@ -36,7 +36,6 @@ from sparsenas.record import Record, best_so_far
 from sparsenas.report.page import write_report
 from sparsenas.report.stills import write_stills
 from sparsenas.report.summary import Summary, write_summary
-from sparsenas.reward import Reward
 from sparsenas.run_folder import check_unchanged, latency_of
 from sparsenas.search import search
 from sparsenas.search_ahead import highest_rungs, search_ahead
@@ -48,8 +47,7 @@ from sparsenas.search_settings import (
     supernet_settings,
 )
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.base import Strategy
-from sparsenas.strategies.catalog import SOFT, STRATEGIES, Aim, Factory, make
+from sparsenas.strategies.catalog import SOFT, STRATEGIES, Factory, make
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.halving import Schedule
 from sparsenas.supernet import supernet
@@ -126,28 +124,31 @@ def run(
                 update(1, 1, log.notice)
         count = settings.trials
         if finish and not gradient:
-            count = sum(trial.state == "done" for trial in log)
-            if not count:
+            states = [trial.state for trial in log]
+            count = len(states)
+            if "done" not in states:
                 raise UserError(f"The run {str(folder)!r} has no trial yet; go on with it, without --finish.")
         if settings.measure_on is not None:
             with progress.stage(f"Device {settings.measure_on}") as update:
                 check_device(settings)
                 update(1, 1, "there to measure the finalists")
         fastest_ms = latency.least(len(space.choices))[1]
+        budget_ms = target_ms * (1 - settings.margin)
+        more = count + max(count // _MORE, 1)
         baselines: dict[str, Arch] = {}
-        # Trials after a search for another predicted latency; None where that takes long.
+        # Trials after a search for another predicted latency; None where no more are wanted.
         again: Callable[[float, Update], list[Trial]] | None = None
         if gradient:
             again = partial(
                 _descend, settings, space, data, aim.costs, target_ms, finish, log, folder, record
             )
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
-                trials = again(target_ms * (1 - settings.margin), update)
+                trials = again(budget_ms, update)
         elif settings.evaluate == "train":
+            look = partial(_search_by_training, settings, context, latency, factory, log, crew, digest)
+            again = None if finish else partial(_unwatched, partial(look, more))
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
-                trials = _search_by_training(
-                    settings, context, count, aim, proposing, reward, target_ms, log, crew, digest, watch
-                )
+                trials = look(count, budget_ms, watch)
         else:
             with progress.stage("Train the supernet") as update:
                 variables = _supernet(settings, context, folder, log, cluster, digest, record, update)
@@ -160,9 +161,9 @@ def run(
                 chunk=settings.batch,
             )
             look = partial(_search, settings, space, latency, factory, score, log)
-            again = None if finish else partial(look, count + max(count // _MORE, 1))
+            again = None if finish else partial(look, more)
             with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
-                trials = look(count, target_ms * (1 - settings.margin), update)
+                trials = look(count, budget_ms, update)
             if settings.baselines:
                 with progress.stage("Choose networks with one sparsity to compare with") as update:
                     baselines = _baselines(settings, space, latency, score, target_ms)
@@ -280,23 +281,25 @@ def _supernet(
 def _search_by_training(
     settings: SearchSettings,
     context: Context,
-    count: int,
-    aim: Aim,
-    strategy: Strategy,
-    reward: Reward,
-    target_ms: float,
+    latency: SpaceLatency,
+    factory: Factory,
     log: TrialLog,
     crew: Crew,
     digest: str,
+    count: int,
+    budget_ms: float,
     watch: Watch,
 ) -> list[Trial]:
+    """Returns the trials when there are `count` of them, in a search for that predicted latency."""
     space, rungs = context.space, settings.candidate.steps_of_rungs
+    target_ms = budget_ms / (1 - settings.margin)
+    aim = choose_aim(settings, space, latency, target_ms)
     trials: list[Trial] = []
     shown = 0.0
     for trials in search_ahead(
         space,
-        strategy,
-        reward,
+        make(settings.strategy, factory, space, aim),
+        choose_reward(settings, target_ms),
         crew,
         lambda arch: candidates.candidate_spec(context, arch, data=digest),
         log,
@@ -318,6 +321,10 @@ def _search_by_training(
         first = next(trial.error for trial in trials)
         raise UserError(f"All of {len(trials)} candidates were given up; the first: {first}.")
     return found
+
+
+def _unwatched(look: Callable[[float, Watch], list[Trial]], budget_ms: float, update: Update) -> list[Trial]:
+    return look(budget_ms, lambda done, total, note, status: update(done, total, note))
 
 
 def _search(

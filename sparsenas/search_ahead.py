@@ -6,6 +6,7 @@ finishes first; and up to `ahead` candidates are worked on at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sparsenas.reward import Reward
 from sparsenas.search import RETRIES
 from sparsenas.space import Arch, Space
 from sparsenas.strategies.base import Result, Strategy
-from sparsenas.strategies.halving import Schedule, promote
+from sparsenas.strategies.halving import Ladder, Schedule
 from sparsenas.trials import Trial, TrialLog, candidate_id
 
 
@@ -42,7 +43,8 @@ def search_ahead(
 
     Args:
         spec_of: all that determines the result of an architecture.
-        log: holds the trials of an earlier start, if there was one; what it misses is done first.
+        log: holds the trials of an earlier start, if there was one; what it misses is done first. Those after
+            the first `trials`, of a search that went on with something else, are left alone.
         ahead: proposals that are made before the result of the first of them is known.
         plan: steps of rungs, where the best are trained on.
         beside: metrics of an architecture that need no training.
@@ -52,16 +54,14 @@ def search_ahead(
     rows: list[Trial] = []
     first: dict[Arch, int] = {}
     waiting: dict[tuple[str, int], list[int]] = {}
-    rungs = 1 if plan is None else len(plan.rungs)
-    found: list[dict[int, float]] = [{} for _ in range(rungs)]
-    promoted: list[set[int]] = [set() for _ in range(rungs)]
+    ladder = None if plan is None else Ladder(plan)
 
     def add(trial: Trial) -> None:
         """Takes a proposal, new or of the log."""
         arch = space.parse(trial.arch)
         first.setdefault(arch, trial.number)
         if trial.rung:
-            promoted[trial.rung - 1].add(first[arch])
+            ladder.promoted(first[arch], trial.rung)
         spec = spec_of(arch) if trial.state == "open" else None
         rows.append(trial)
         if spec is None:
@@ -90,14 +90,14 @@ def search_ahead(
             return
         arch = space.parse(trial.arch)
         value = reward(trial.metrics)
-        if "accuracy" in trial.metrics:
-            found[trial.rung][first[arch]] = value
+        if ladder is not None and "accuracy" in trial.metrics:
+            ladder.found(first[arch], trial.rung, value)
         if not trial.rung:
             state = strategy.tell(state, arch, Result(value, trial.metrics))
 
     def propose(number: int) -> tuple[Arch, int]:
         """Returns who trains on, or a new architecture that knows what is under way."""
-        if plan is not None and (promotion := promote(plan, found, promoted)) is not None:
+        if ladder is not None and (promotion := ladder.next()) is not None:
             return space.parse(rows[promotion.number].arch), promotion.rung
         expecting = state
         for trial in rows[told:number]:
@@ -110,7 +110,7 @@ def search_ahead(
                 break
         return arch, 0
 
-    for trial in log:
+    for trial in islice(log, trials):
         add(trial)
     while True:
         while (number := len(rows)) < trials:

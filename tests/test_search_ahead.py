@@ -113,6 +113,26 @@ def test_every_strategy_goes_the_same_way_with_any_workers_resumed_or_not(tmp_pa
     assert resumed == whole
 
 
+@pytest.mark.parametrize("plan", [None, HALVING])
+def test_search_that_went_on_with_another_strategy_does_so_again_when_resumed(tmp_path, plan):
+    """As where the budget is centred anew."""
+
+    def other():
+        return regularized_evolution(SPACE, population=8, tournament=8)
+
+    first, _ = run(tmp_path / "a", trials=30, plan=plan)
+    whole, _ = run(tmp_path / "a", trials=45, plan=plan, strategy=other())
+    assert whole[:30] == first
+    assert len(whole) == 45
+    assert run(tmp_path / "b", trials=30, plan=plan)[0] == first
+    with pytest.raises(Stopped):
+        run(tmp_path / "b", seed=2, trials=45, plan=plan, strategy=other(), stop_after=6)
+    # What the second search had proposed is not finished as if it were the first one's.
+    again, workforce = run(tmp_path / "b", seed=3, trials=30, plan=plan)
+    assert (again, workforce.done) == (first, [])
+    assert run(tmp_path / "b", seed=4, trials=45, plan=plan, strategy=other())[0] == whole
+
+
 def test_as_many_as_ahead_are_worked_on_at_once(tmp_path):
     _, workforce = run(tmp_path / "a", ahead=5)
     assert workforce.most == 5

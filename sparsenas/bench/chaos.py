@@ -19,7 +19,13 @@ from typing import Any
 from sparsenas import __version__, files, native
 from sparsenas.bench.chaos_monkey import LEAST_CANDIDATES, ChaosSettings, Done, Monkey, points_of, said, start
 from sparsenas.bench.chaos_nodes import Nodes, nodes
-from sparsenas.bench.chaos_trace import duplicated, lost, read_trace, resume_seconds
+from sparsenas.bench.chaos_trace import (
+    between_trainings_ms,
+    duplicated,
+    lost,
+    read_trace,
+    resume_seconds,
+)
 from sparsenas.errors import UserError
 from sparsenas.progress import Update
 from sparsenas.trial_list import Row, read_rows
@@ -36,12 +42,15 @@ class Undisturbed:
     Attributes:
         seconds: of the whole search, with the start of its processes.
         seconds_each: between candidates, once workers have started.
-        overhead_ms: between candidates beyond their training; of one worker alone.
+        overhead_ms: from the end of a training until the next one begins, the mean; None for several workers,
+            who wait for each other.
+        overhead_ms_median: the same, the median, which a pause of the machine does not change.
     """
 
     seconds: float
     seconds_each: float
-    overhead_ms: float
+    overhead_ms: float | None
+    overhead_ms_median: float | None
 
 
 @dataclass
@@ -129,10 +138,13 @@ def _play(
     for name, workers in (("one", 1), ("two", 2)):
         if name in this.undisturbed or (workers == 1 and not settings.scaling):
             continue
+        if workers == 2:
+            cluster.grow()
         this.undisturbed[name] = _undisturbed(place / f"{number}-{name}", cluster, settings, workers)
         save()
         seconds = this.undisturbed[name].seconds
         note(f"undisturbed, {workers} at once: {settings.candidates} candidates in {seconds:.0f} s")
+    cluster.grow()
     folder = place / f"{number}-disturbed"
     Monkey(folder, cluster, settings, actions, this.done, save=save, report=report, note=note).run()
 
@@ -145,6 +157,8 @@ def undisturbed_pair(
     found: list[Undisturbed] = []
     with _place(None) as place, _ended_by_a_signal(), nodes(place) as cluster:
         for workers in (1, 2):
+            if workers == 2:
+                cluster.grow()
             found.append(_undisturbed(place / str(workers), cluster, settings, workers))
             note(f"{workers} at once: {candidates} candidates in {found[-1].seconds:.0f} s")
         one, two = ([_facts(row) for row in _rows(place / name)] for name in ("1", "2"))
@@ -205,14 +219,12 @@ def _undisturbed(folder: Path, cluster: Nodes, settings: ChaosSettings, workers:
     trace = read_trace(points_of(folder))
     recorded = sorted(event.at for event in trace if event.label == "recorded")
     since, until = recorded[_WARM_UP], recorded[-1]
-    trained = [event for event in trace if event.label == "trained" and since < event.at <= until]
-    begun = {event.what: event.at for event in trace if event.label == "begun"}
-    # Of one worker, which does one after the other: what is not training is overhead.
-    training = sum(event.at - begun[event.what] for event in trained)
+    between = between_trainings_ms(trace)[_WARM_UP:] if workers == 1 else []
     return Undisturbed(
         seconds=seconds,
         seconds_each=(until - since) / (len(recorded) - 1 - _WARM_UP),
-        overhead_ms=1e3 * (until - since - training) / max(len(trained), 1),
+        overhead_ms=statistics.fmean(between) if between else None,
+        overhead_ms_median=statistics.median(between) if between else None,
     )
 
 

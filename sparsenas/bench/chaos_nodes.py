@@ -20,6 +20,8 @@ from pathlib import Path
 _OBJECT_STORE_BYTES = 80 * 2**20
 # Ray itself gives up after half a minute; a busy machine may need another try.
 _SECONDS_TO_START = 60
+# Of the nodes and their addresses; the head is 1.
+_NUMBERS = (2, 3)
 _STARTS = 5
 
 _PARENT = re.compile(r"^PPid:\s+(\d+)$", re.MULTILINE)
@@ -43,11 +45,11 @@ class Node:
 
 
 class Nodes:
-    """A head and two nodes with one core each, in processes of this machine.
+    """A head and one or two nodes with one core each, in processes of this machine.
 
     Attributes:
         address: of the head.
-        workers: the two nodes.
+        workers: the nodes; one until the cluster grows.
         has_networks: whether nodes can be cut off.
     """
 
@@ -66,13 +68,15 @@ class Nodes:
         try:
             self._cluster = Cluster(initialize_head=True, head_node_args=head)
             self.address = self._cluster.address
-            for number in (2, 3):
-                if self.has_networks:
-                    self._make_network(number)
-                self.workers.append(self._started(number))
+            self._add(_NUMBERS[0])
         except BaseException:
             self.close()
             raise
+
+    def grow(self) -> None:
+        """Starts the second node, where there is one."""
+        for number in _NUMBERS[len(self.workers) :]:
+            self._add(number)
 
     def kill(self, node: Node) -> None:
         """Kills all of a node and starts another one in its place."""
@@ -115,11 +119,16 @@ class Nodes:
         if hasattr(self, "_cluster"):
             self._cluster.shutdown()
         if self.has_networks:
-            for number in (2, 3):
+            for number in _NUMBERS:
                 subprocess.run(
                     ["ip", "netns", "del", self._network(number)], check=False, capture_output=True
                 )
             subprocess.run(["ip", "link", "del", self._name], check=False, capture_output=True)
+
+    def _add(self, number: int) -> None:
+        if self.has_networks:
+            self._make_network(number)
+        self.workers.append(self._started(number))
 
     def _end(self, node: Node) -> None:
         _signal(node.processes, signal.SIGKILL)

@@ -6,6 +6,7 @@ See `sparsenas.cluster.points`.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from sparsenas.trial_list import Row
@@ -69,3 +70,10 @@ def resume_seconds(trace: Sequence[Event], launches: Sequence[tuple[int, float]]
         if {"joins", "joined", "attempted"} <= first.keys():
             found.append(first["attempted"] - launched - (first["joined"] - first["joins"]))
     return found
+
+
+def between_trainings_ms(trace: Sequence[Event]) -> list[float]:
+    """Returns the time from the end of each training until the next one begins, of one worker alone."""
+    begun = {event.what: event.at for event in trace if event.label == "begun"}
+    trained = sorted((event.at, event.what) for event in trace if event.label == "trained")
+    return [1e3 * (begun[what] - at) for (at, _), (_, what) in pairwise(trained)]

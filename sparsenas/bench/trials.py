@@ -61,6 +61,7 @@ def bench_workers(*, candidates: int, steps: int, note: Callable[[str], None]) -
     return {
         "candidates": candidates,
         "overhead_ms": one.overhead_ms,
+        "overhead_ms_median": one.overhead_ms_median,
         "seconds_each_1_worker": one.seconds_each,
         "seconds_each_2_workers": two.seconds_each,
         "scaling_2_workers": one.seconds_each / two.seconds_each,

@@ -22,6 +22,9 @@ from sparsenas.cluster.settings import ClusterSettings, Resources
 from sparsenas.errors import UserError
 
 _OBJECT_STORE_BYTES = 256 * 2**20
+# So long a worker gets one task of ours after the other without a word of its node; then it is others' turn,
+# where they share the cluster. Ray's own half a second is less than a training.
+_LEASE_MS = 30_000
 _SECONDS_TO_CONNECT = 5
 _SECONDS_TO_ANSWER = 8
 
@@ -68,6 +71,7 @@ def joined(settings: ClusterSettings, *, cache: Path, shared_bytes: int = 0) -> 
             another version of this package.
     """
     points.reach("joins", "-")
+    os.environ.setdefault("RAY_worker_lease_timeout_milliseconds", str(_LEASE_MS))
     check_reachable(settings)
     address, resources = _address(settings), settings.resources
     if address:

@@ -1,14 +1,15 @@
 """A crew of Ray tasks: each attempt with a deadline of its own, on nodes that come, die and freeze.
 
-Ray itself repeats nothing. As many tasks are given to it as there is room for, so that a deadline counts
-the candidate's own time. A task says at once where it runs: where it then lets its deadline pass, its node is
-passed over until it is heard of again, and the candidate given to another.
+Ray itself repeats nothing. It is given as many tasks as there is room for, and a spare for each, with which
+a worker goes on while this process still writes what the last one found. A task says at once where it runs,
+and a deadline counts from there. Where it then lets its deadline pass, its node is passed over until it is
+heard of again, and the candidate given to another.
 """
 
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ _TIMES_THE_LONGEST = 10
 # Until an attempt says where it runs: a worker has to start.
 _LEAST_TO_BEGIN = 60.0
 _MOST_TO_BEGIN = 120.0
+# The label of nodes that an autoscaler or an operator has started.
+_NODE_GROUP = "ray.io/node-group"
 
 
 @dataclass(eq=False)
@@ -48,7 +51,7 @@ class _Running:
     """An attempt that Ray has.
 
     Attributes:
-        since: when it was submitted; from when it said where it runs, that.
+        since: when there was room for it; from when it said where it runs, that.
         is_late: whether its deadline has passed, so that nobody waits for it any more.
     """
 
@@ -100,6 +103,7 @@ class Pool:
         self._refused: set[str] = set()
         self._longest = 0.0
         self._alive: list[dict[str, Any]] = []
+        self._room = 0
         self._counted, self._exported = 0.0, 0.0
         self._metrics = Metrics()
 
@@ -129,27 +133,40 @@ class Pool:
         return found
 
     def status(self) -> Status:
-        active = [one for one in self._running.values() if not one.is_late]
         notices, self._notices = self._notices, []
+        return self._counts(suspects=sorted(self._suspects.values()), notices=notices)
+
+    def _counts(self, **said: Sequence[str]) -> Status:
+        spares = self._spares()
+        active = [one for one in self._active() if one not in spares]
         return self._ledger.status(
-            queued=len(self._queue),
+            queued=len(self._queue) + len(spares),
             running=Counter(one.host or "starting" for one in active),
-            suspects=sorted(self._suspects.values()),
-            notices=notices,
+            **said,
         )
 
     def _export(self) -> None:
         if time.monotonic() - self._exported > _SECONDS_BETWEEN_COUNTS:
-            active = Counter(one.host or "starting" for one in self._running.values() if not one.is_late)
-            self._metrics.update(self._ledger.status(queued=len(self._queue), running=active))
+            self._metrics.update(self._counts())
             self._exported = time.monotonic()
 
+    def _active(self) -> list[_Running]:
+        """Returns the attempts that are waited for, in the order in which Ray got them."""
+        return [one for one in self._running.values() if not one.is_late]
+
+    def _spares(self) -> set[_Running]:
+        """Returns the attempts that there is no room for until others end."""
+        begun = sum(one.node is not None for one in self._active())
+        starting = max(min(self._capacity(), self._room) - begun, 0)
+        return set([one for one in self._active() if one.node is None][starting:])
+
     def _pump(self) -> list[Finished]:
-        """Gives Ray as much as there is room for; returns what needs no work."""
+        """Gives Ray as much as there is room for, and spares; returns what needs no work."""
         found = []
-        active = sum(not one.is_late for one in self._running.values())
+        active = len(self._active())
         capacity = self._capacity()
-        while self._queue and active < capacity:
+        most = capacity + self._most_spares(capacity)
+        while self._queue and active < most:
             job = self._queue.popleft()
             if (known := self._ledger.known(job)) is not None:
                 found.append(known)
@@ -191,17 +208,26 @@ class Pool:
         if time.monotonic() - self._counted > _SECONDS_BETWEEN_COUNTS:
             self._alive = [node for node in ray.nodes() if node["Alive"]]
             self._counted = time.monotonic()
-        room = sum(
-            self._room(node)
+        self._room = sum(
+            self._room_on(node)
             for node in self._alive
             if node["NodeID"] not in self._suspects and node["NodeID"] not in self._refused
         )
         if self._joined.workers is None:
-            return room
+            return self._room
         # More than there is room for makes a cluster grow that can.
-        return self._joined.workers if room or not self._suspects else 0
+        return self._joined.workers if self._room or not self._suspects else 0
 
-    def _room(self, node: dict[str, Any]) -> int:
+    def _most_spares(self, capacity: int) -> int:
+        """Returns how many attempts Ray may have beside those that there may be at once.
+
+        It starts whatever it has room for, so that there are spares only where the others take all of it; and
+        a cluster that grows with what is asked for would grow for them.
+        """
+        grows = any(_NODE_GROUP in node["Labels"] for node in self._alive)
+        return 0 if grows or capacity != self._room else capacity
+
+    def _room_on(self, node: dict[str, Any]) -> int:
         """Returns how many candidates fit on a node."""
         needed = self._joined.resources.needed.items()
         return int(min(node["Resources"].get(name, 0) / amount for name, amount in needed) + 1e-9)
@@ -262,8 +288,11 @@ class Pool:
         return LOST
 
     def _pass_deadlines(self) -> None:
-        now = time.monotonic()
+        now, spares = time.monotonic(), self._spares()
         for stream, one in list(self._running.items()):
+            if one in spares:
+                one.since = now
+                continue
             limit = self._deadline()
             if one.node is None:
                 limit = min(max(limit, _LEAST_TO_BEGIN), _MOST_TO_BEGIN)
@@ -310,7 +339,7 @@ class Pool:
     def _refuse(self, one: _Running, differing: str) -> None:
         self._refused.add(one.node)
         self._notices.append(f"Node {one.host} gets no work: it has {differing}.")
-        able = [node["NodeID"] for node in ray.nodes() if node["Alive"] and self._room(node)]
+        able = [node["NodeID"] for node in ray.nodes() if node["Alive"] and self._room_on(node)]
         if self._refused.issuperset(able):
             raise UserError(f"No node has this version of the package: {one.host} has {differing}.")
 

@@ -3,11 +3,12 @@ https://arxiv.org/abs/1502.07943) and its asynchronous form, ASHA (Li et al., 20
 https://arxiv.org/abs/1810.05934).
 
 A schedule has rungs, each with a number of steps. A trial trains to the first rung; the best `1 / reduction`
-of a rung train on to the next. Everything here is a pure function of what rungs have found, so that whoever
-replays the same results decides the same.
+of a rung train on to the next. All follows from what rungs have found, so that whoever replays the same
+results decides the same.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Mapping
 from typing import NamedTuple
 
 Rung = Mapping[int, float]
@@ -54,21 +55,52 @@ def best(rung: Rung, count: int) -> list[int]:
     return sorted(rung, key=lambda number: (-rung[number], number))[:count]
 
 
-def promote(plan: Schedule, found: Sequence[Rung], promoted: Sequence[Collection[int]]) -> Promotion | None:
-    """Returns who trains on when a worker is free; None where it should start a new trial.
+class Ladder:
+    """Who trains on when a worker is free, by ASHA's rule; nobody waits for a rung to be full.
 
-    ASHA's rule: from the highest rung down, the best trial that is among the best `1 / reduction` of its rung
-    so far and was not promoted from it. Nobody waits for a rung to be full.
-
-    Args:
-        found: the scores of every rung, the lowest first.
-        promoted: for every rung the trials that were promoted from it, finished on the next one or not.
+    Results come one by one, and a decision looks at no more than the best that was not promoted.
     """
-    for rung in reversed(range(len(plan.rungs) - 1)):
-        for number in best(found[rung], len(found[rung]) // plan.reduction):
-            if number not in promoted[rung]:
-                return Promotion(number, rung + 1)
-    return None
+
+    def __init__(self, plan: Schedule) -> None:
+        self._plan = plan
+        # Of each rung (-score, number), the best first: of all, and of those that were not promoted from it.
+        self._ranked: list[list[tuple[float, int]]] = [[] for _ in plan.rungs]
+        self._left: list[list[tuple[float, int]]] = [[] for _ in plan.rungs]
+        self._scores: list[dict[int, float]] = [{} for _ in plan.rungs]
+        self._promoted: list[set[int]] = [set() for _ in plan.rungs]
+
+    def found(self, number: int, rung: int, score: float) -> None:
+        """Takes the score of a trial on a rung; larger is better. The first one counts."""
+        if number in self._scores[rung]:
+            return
+        self._scores[rung][number] = score
+        insort(self._ranked[rung], (-score, number))
+        if number not in self._promoted[rung]:
+            insort(self._left[rung], (-score, number))
+
+    def promoted(self, number: int, rung: int) -> None:
+        """Takes that a trial trains on to a rung, also before its score on the one below is known."""
+        below = rung - 1
+        if number in self._promoted[below]:
+            return
+        self._promoted[below].add(number)
+        if number in self._scores[below]:
+            place = (-self._scores[below][number], number)
+            del self._left[below][bisect_left(self._left[below], place)]
+
+    def next(self) -> Promotion | None:
+        """Returns who trains on; None where a worker should start a new trial.
+
+        From the highest rung down, the best trial that is among the best `1 / reduction` of its rung so far
+        and was not promoted from it; of equal ones the lower number.
+        """
+        for rung in reversed(range(len(self._plan.rungs) - 1)):
+            if not self._left[rung]:
+                continue
+            ranked, best_left = self._ranked[rung], self._left[rung][0]
+            if bisect_left(ranked, best_left) < len(ranked) // self._plan.reduction:
+                return Promotion(best_left[1], rung + 1)
+        return None
 
 
 def survivors(plan: Schedule, rung: Rung) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 
 from sparsenas.bench.chaos import Round, _before
 from sparsenas.bench.chaos_monkey import ChaosSettings, Done
-from sparsenas.bench.chaos_trace import Event, duplicated, lost, resume_seconds
+from sparsenas.bench.chaos_trace import Event, between_trainings_ms, duplicated, lost, resume_seconds
 from sparsenas.errors import UserError
 from sparsenas.trial_list import Row
 from sparsenas.trials import Trial
@@ -53,6 +53,13 @@ def test_resume_is_the_time_to_the_first_attempt_less_joining():
     trace = told(7, 10, joins=1, joined=3, attempted=4) + told(8, 20, joins=1, joined=5, attempted=7)
     trace += told(9, 30, joins=1) + told(7, 40, joins=2, joined=3, attempted=3.5)
     assert resume_seconds(trace, [(7, 10), (8, 20), (9, 30), (7, 40)]) == [3, 2.5]
+
+
+def test_time_between_trainings_is_from_end_to_begin():
+    told = [("begun", "a", 1.0), ("trained", "a", 2.0), ("linked", "a", 2.1), ("begun", "b", 2.25)]
+    told += [("recorded", "a", 2.5), ("trained", "b", 3.0), ("begun", "c", 3.0), ("trained", "c", 5.0)]
+    assert between_trainings_ms([Event(label, what, 1, at) for label, what, at in told]) == [250.0, 0.0]
+    assert between_trainings_ms([]) == []
 
 
 def test_stopped_benchmark_refuses_other_settings(tmp_path):

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:Runtime
 # Workers do not have the tests.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+HOST = socket.gethostname()
 BITTER = ("raises", "refused", "dies", "hangs", "large")
 
 
@@ -148,6 +149,75 @@ def test_killed_workers_cost_an_attempt_and_no_result(crew_in):
     ends = [end for one in jobs for _, end in crew._ledger.log.outcomes(one.candidate, 0)]
     assert ends.count("done") == 6
     assert ends.count("crashed") == len(ends) - 6 > 0
+
+
+def test_workers_go_on_with_spares_while_nobody_listens(crew_in, tmp_path):
+    crew = crew_in()
+    jobs = [job("fine", i) for i in range(5)]
+    for one in jobs:
+        crew.submit(one)
+    assert crew.finished() == []
+    status = crew.status()
+    assert (status.queued, sum(status.running.values())) == (3, 2)  # A spare for each, and one in the queue.
+    places = [spool.place(tmp_path / "run", one.candidate, 0) for one in jobs]
+    until = time.monotonic() + 60
+    while not all(place.exists() for place in places[:4]) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert [place.exists() for place in places] == [True] * 4 + [False]
+    found = []
+    while len(found) < len(jobs):
+        found.extend(crew.finished())
+    assert [crew._ledger.log.outcomes(one.candidate, 0) for one in jobs] == [[(HOST, "done")]] * 5
+
+
+def test_deadline_begins_when_there_is_room(crew_in):
+    crew = crew_in(deadline=30.0)
+    jobs = [job("slow", i) for i in range(4)]
+    for one in jobs:
+        crew.submit(one)
+    crew.finished()
+    first, second, *spares = crew._active()
+    assert crew._spares() == set(spares)
+    submitted = time.monotonic()
+    for one in (second, *spares):
+        one.node, one.since = None, submitted - 1000
+    crew._pass_deadlines()
+    assert [one.is_late for one in (first, second, *spares)] == [False, True, False, False]
+    # Who has its place now is late after a while, too, and the last one is not.
+    assert all(one.since >= submitted for one in spares)
+    assert crew._spares() == {spares[1]}
+    for one in spares:
+        one.since = submitted - 1000
+    crew._pass_deadlines()
+    assert [one.is_late for one in spares] == [True, False]
+    found = []
+    while len(found) < len(jobs):
+        found.extend(crew.finished())
+    ends = [[end for _, end in crew._ledger.log.outcomes(one.candidate, 0)] for one in jobs]
+    assert ends == [["done"], ["lost", "done"], ["lost", "done"], ["done"]]
+
+
+def test_spares_outlive_the_worker_they_would_have_had(crew_in):
+    crew = crew_in(attempts=1)
+    dying, *others = jobs = [job("dies"), *(job("slow", i) for i in range(3))]
+    for one in jobs:
+        crew.submit(one)
+    found = []
+    while len(found) < len(jobs):
+        found.extend(crew.finished())
+    outcomes = crew._ledger.log.outcomes
+    assert [outcomes(one.candidate, 0) for one in others] == [[(HOST, "done")]] * 3
+    assert outcomes(dying.candidate, 0) == [(HOST, "crashed")]
+
+
+def test_there_are_no_spares_where_ray_would_start_them(crew_in):
+    crew = crew_in()
+    assert crew._most_spares(crew._capacity()) == 2
+    # Fewer than there is room for, or more, as with a number of workers.
+    assert [crew._most_spares(1), crew._most_spares(3)] == [0, 0]
+    for node in crew._alive:
+        node["Labels"] = {**node["Labels"], "ray.io/node-group": "small"}
+    assert crew._most_spares(2) == 0
 
 
 def test_higher_rungs_start_from_what_lower_ones_left(crew_in):
