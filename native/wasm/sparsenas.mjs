@@ -101,11 +101,17 @@ class Model {
     this.kernelNames = this.layers.map(({ kernel }) => kernel);
   }
 
+  // Where an image lies: what is written here needs no copy, `run(model.input)`. Ask anew for each image,
+  // as memory that grows moves.
+  get input() {
+    return new Float32Array(this.exports.memory.buffer, this.image, this.exports.image_floats(this.model));
+  }
+
   run(image) {
-    const { exports, model } = this;
-    const wanted = exports.image_floats(model);
-    if (image.length !== wanted) throw new Error(`Expected an image of ${wanted} numbers, found ${image.length}.`);
-    new Float32Array(exports.memory.buffer, this.image, wanted).set(image);
+    const { exports, model, input } = this;
+    if (image.length !== input.length)
+      throw new Error(`Expected an image of ${input.length} numbers, found ${image.length}.`);
+    if (image.buffer !== input.buffer || image.byteOffset !== input.byteOffset) input.set(image);
     exports.run(model, this.image, this.outputs);
     return new Float32Array(exports.memory.buffer, this.outputs, exports.outputs(model)).slice();
   }

@@ -14,6 +14,8 @@ const runtime = await instantiate(module);
 const loaded = runtime.open(model);
 const want = floats(outputs);
 const got = loaded.run(floats(image));
+loaded.input.set(floats(image));
+assert.deepEqual(loaded.run(loaded.input), got);
 assert.equal(got.length, want.length);
 // Sums of a few hundred products, in another order.
 got.forEach((value, i) =>

@@ -9,8 +9,8 @@ const outputsOf = async (tensor) => Array.from(await tensor.data());
 // Each engine is a name and what runs it once.
 async function ours(name) {
   const model = await SparseNAS.load(`${name}.snas`);
-  const image = new Float32Array((await bytes("image.f32")).buffer);
-  const once = () => model.run(image);
+  model.input.set(new Float32Array((await bytes("image.f32")).buffer));
+  const once = () => model.run(model.input);
   return { name, engine: "sparsenas", isa: model.isa, once, outputs: () => Array.from(once()) };
 }
 

@@ -1,8 +1,7 @@
 """A network in the browser: our exported page beside LiteRT.js, with the same weights, in turns.
 
-Both run one image at a time on one core of a real Chromium. The image is copied into ours at every run, as a
-page does it; LiteRT.js has it in its own memory before. A time is the median over rounds of the median of a
-visit, a ratio the median over rounds of theirs over ours.
+Both run one image at a time on one core of a real Chromium, an image that is in their own memory. A time is
+the median over rounds of the median of a visit, a ratio the median over rounds of theirs over ours.
 """
 
 import json

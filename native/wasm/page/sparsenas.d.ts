@@ -39,6 +39,9 @@ export interface Model {
   /** Size of the model file, expanded. */
   readonly bytes: number;
 
+  /** Memory of the model for an image: `run(model.input)` copies nothing. Ask anew for each image. */
+  readonly input: Float32Array;
+
   /** Returns the outputs of an image; throws where a Float32Array has another length. */
   run(image: Picture): Float32Array;
 

@@ -76,6 +76,10 @@ class Model {
     Object.assign(this, { height, width, channels, classes, layers });
   }
 
+  get input() {
+    return this.#model.input;
+  }
+
   run(image) {
     return this.#model.run(this.#laidOut(image instanceof Float32Array ? image : this.#pixels(image)));
   }
