@@ -2,7 +2,7 @@
 
 Command: sparsenas measure --quick, then
 sparsenas train --series fast_sparse_convnets --dataset cifar-10-binary.tar.gz
-Small, for one processor core: width 0.35, 10,000 training images, 2,100 steps of each network.
+Small, for one processor core: width 0.35, 10,000 training images, 7,500 steps of each network.
 --full is width 1.0 on all images, 100 epochs each, for a GPU.
 The table lands in runs/fast_sparse_convnets/results.md.
 """
@@ -36,5 +36,5 @@ def series(width: float, *, limit: int | None, batch: int, first: int, then: int
     )
 
 
-SERIES = series(0.35, limit=10_000, batch=64, first=1_200, then=900)
+SERIES = series(0.35, limit=10_000, batch=64, first=2_500, then=5_000)
 FULL = series(1.0, limit=None, batch=128, first=20_000, then=15_000)

@@ -2,7 +2,7 @@
 
 Command: sparsenas measure --quick, then
 sparsenas train --series pconv --dataset cifar-10-binary.tar.gz
-Small, for one processor core: four blocks of 16 to 128 channels, 10,000 training images, 1,500 steps of each
+Small, for one processor core: four blocks of 16 to 128 channels, 10,000 training images, 7,000 steps of each
 network.
 --full is ResNet-18 on all images, 100 epochs each, for a GPU.
 The table lands in runs/pconv/results.md.
@@ -54,7 +54,7 @@ def series(
 
 
 SERIES = series(
-    (16, 32, 64, 128), (8, 16, 32, 64), depth=1, unstructured=0.9, limit=10_000, batch=64, first=800, then=700
+    (16, 32, 64, 128), (8, 16, 32, 64), depth=1, unstructured=0.9, limit=10_000, batch=64, first=3_000, then=4_000
 )
 FULL = series(
     (64, 128, 256, 512), (32, 64, 128, 256), depth=2, unstructured=0.84, limit=None, batch=128, first=20_000,
