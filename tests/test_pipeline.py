@@ -71,7 +71,9 @@ def test_run_leaves_everything_that_is_promised(finished):
     )
     assert summary["file_bytes"] == (finished / "best" / "model.snas").stat().st_size
     assert summary["dense_file_bytes"] == (finished / "best" / "dense.snas").stat().st_size
-    assert summary["trials"] == 24
+    # A quarter more where measured finalists were so far off that the budget was centred anew.
+    assert summary["trials"] == len(trials(finished))
+    assert summary["trials"] in (24, 30)
     assert (finished / "report.html").stat().st_size > 1000
     assert json.loads((finished / "config.json").read_text())["build"] == native.build_id()
     assert load_settings(finished).trials == 24
