@@ -54,7 +54,14 @@ def series(
 
 
 SERIES = series(
-    (16, 32, 64, 128), (8, 16, 32, 64), depth=1, unstructured=0.9, limit=10_000, batch=64, first=3_000, then=4_000
+    (16, 32, 64, 128),
+    (8, 16, 32, 64),
+    depth=1,
+    unstructured=0.9,
+    limit=10_000,
+    batch=64,
+    first=3_000,
+    then=4_000,
 )
 FULL = series(
     (64, 128, 256, 512), (32, 64, 128, 256), depth=2, unstructured=0.84, limit=None, batch=128, first=20_000,
