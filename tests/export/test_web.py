@@ -78,7 +78,9 @@ def test_every_space_runs_there(folder):
         const image = new Float32Array(await (await fetch(`${name}.f32`)).arrayBuffer());
         for (const isa of thorough ? isas : isas.slice(0, 1)) {
           const model = await SparseNAS.load(`${name}.snas`, { isa });
-          outputs.push({ name, isa, values: Array.from(model.run(image)) });
+          const values = Array.from(model.run(image));
+          model.input.set(image);
+          outputs.push({ name, isa, values, again: Array.from(model.run(model.input)) });
         }
       }
       return JSON.stringify(outputs);
@@ -99,6 +101,7 @@ def test_every_space_runs_there(folder):
         expected = reference(*made[one["name"]])[0]
         # Single precision through up to 100 layers, in another order of additions.
         np.testing.assert_allclose(one["values"], expected, atol=5e-5 * np.abs(expected).max(), rtol=0)
+        assert one["again"] == one["values"]
 
 
 def test_the_exported_folder_computes_the_same(folder):
