@@ -24,9 +24,12 @@ from sparsenas.search_settings import SearchSettings
 from sparsenas.strategies.beliefs import read_beliefs
 from sparsenas.trials import Trial, TrialLog
 
+# A table measured in so few rounds, beside other tests, may be far off: without so much to spare the budget
+# would be centred anew in one run and not in another.
+MARGIN = 0.3
 SHORT = [
     "--trials", "24", "--supernet.steps", "30", "--network.steps", "40", "--measure.rounds", "3",
-    "--measure.networks", "6",
+    "--measure.networks", "6", "--margin", str(MARGIN),
 ]  # fmt: skip
 
 
@@ -71,9 +74,7 @@ def test_run_leaves_everything_that_is_promised(finished):
     )
     assert summary["file_bytes"] == (finished / "best" / "model.snas").stat().st_size
     assert summary["dense_file_bytes"] == (finished / "best" / "dense.snas").stat().st_size
-    # A quarter more where measured finalists were so far off that the budget was centred anew.
-    assert summary["trials"] == len(trials(finished))
-    assert summary["trials"] in (24, 30)
+    assert summary["trials"] == len(trials(finished)) == 24
     assert (finished / "report.html").stat().st_size > 1000
     assert json.loads((finished / "config.json").read_text())["build"] == native.build_id()
     assert load_settings(finished).trials == 24
@@ -137,8 +138,8 @@ def test_a_differentiable_search_goes_the_whole_way_and_resumes(finished, folder
     assert beliefs.at == (20, 40)
     found = trials(run)
     assert summary.arch in {trial.arch for trial in found}
-    # The default margin keeps 4% of the target free for the prediction's error.
-    budget_ms = 0.96 * summary.target_latency_ms
+    # The margin is kept free for the prediction's error.
+    budget_ms = (1 - MARGIN) * summary.target_latency_ms
     for trial in found:
         assert 0.97 * budget_ms < trial.metrics["latency_ms"] <= budget_ms
     # As if stopped before the trials were known: the checkpoint has all that they need.
