@@ -111,7 +111,6 @@ def test_architectures_mean_the_same_at_every_side(name):
         ("vgg", {224: 7, 64: 2, 32: 1, 16: 1}),
         ("alexnet", {224: 6, 63: 1, 62: 6, 32: 3, 15: 1}),
         ("tiny", {32: 8}),
-        ("small", {32: 4}),
     ],
 )
 def test_strides_leave_pixels_behind(name, left):
