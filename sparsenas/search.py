@@ -1,6 +1,7 @@
 """The search loop: ask, evaluate, reward, tell."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -32,7 +33,8 @@ def search(
 
     Args:
         evaluate: gives for each architecture its metrics, among them `accuracy` and `latency_ms`.
-        log: holds the trials of an earlier start, if there was one.
+        log: holds the trials of an earlier start, if there was one. Those after the first `trials`, of a
+            search that went on with something else, are left alone.
     """
     known: dict[Arch, dict[str, float]] = {}
 
@@ -55,7 +57,7 @@ def search(
         return state
 
     state = strategy.init()
-    rows = list(log)
+    rows = list(islice(log, trials))
     # What an earlier start finished is told at once, and nobody is called for it.
     finished = next((i for i, trial in enumerate(rows) if trial.metrics is None), len(rows)) // batch * batch
     state = tell(state, rows[:finished])

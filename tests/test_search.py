@@ -53,6 +53,14 @@ def test_no_architecture_is_evaluated_twice(tmp_path):
     assert len(evaluated) == len(set(evaluated))
 
 
+def test_trials_of_a_search_that_went_on_are_left_alone(tmp_path):
+    shorter = run(tmp_path / "a", trials=24)
+    run(tmp_path / "a", trials=40)
+    evaluated = []
+    assert run(tmp_path / "a", trials=24, evaluated=evaluated) == shorter
+    assert evaluated == []
+
+
 def test_trials_end_at_the_asked_number(tmp_path):
     done = run(tmp_path / "a", trials=13)
     assert [trial.number for trial in done] == list(range(13))
