@@ -30,7 +30,7 @@ SECONDS_AWAY = 45
 DEADLINE = 30
 _DISK_BYTES = 32 * 2**20
 _SECONDS_WITHOUT_PROGRESS = 900
-_SECONDS_TO_EXIT = 180
+_SECONDS_TO_ACT = 180
 # Looking for processes costs time that the search could use.
 _SECONDS_OF_A_LOOK = 0.2
 # The search's own word: a full disk, or a predecessor that is still ending.
@@ -93,7 +93,7 @@ class Done:
     """What the monkey has done.
 
     Attributes:
-        acted: how many actions were tried.
+        acted: how many actions were tried, without those that the end of the search forestalled.
         is_over: whether the search has ended.
         worker_kills, driver_kills, node_kills, frozen_nodes, cut_nodes, full_disks: how many came about.
         points: labels at which a process has exited.
@@ -162,9 +162,11 @@ class Monkey:
                 acted = self.done.acted
                 due = acted * self._settings.candidates / (len(actions) + 1)
                 if acted < len(actions) and finished >= due:
-                    self._act(actions[acted])
-                    self.done.acted += 1
-                    self._save()
+                    came = self._act(actions[acted])
+                    # What the end of this search forestalled is left to the next one.
+                    if came or self._process.poll() != 0:
+                        self.done.acted += 1
+                        self._save()
                     moved = time.monotonic()
                 note = f"{self._settings.candidates - finished} candidates to go"
                 self._report(self.done.acted, len(actions), note)
@@ -176,13 +178,17 @@ class Monkey:
             self._kill_driver()
             self._unmount()
 
-    def _act(self, action: str) -> None:
+    def _act(self, action: str) -> bool:
+        """Does something, and returns whether it came about or cannot be done on this machine."""
+        came = True
         match action:
             case "worker":
-                self.done.worker_kills += self._kill_worker()
+                came = self._kill_worker()
+                self.done.worker_kills += came
             case "driver":
                 self._await_work()
-                self.done.driver_kills += self._kill_driver()
+                came = self._kill_driver()
+                self.done.driver_kills += came
             case "node":
                 with self._held():
                     self._nodes.kill(self._rng.choice(self._nodes.workers))
@@ -201,10 +207,13 @@ class Monkey:
                     self.done.cut_nodes += 1
             case "disk":
                 if self._results.is_mount():
-                    self.done.full_disks += self._fill_disk()
+                    came = self._fill_disk()
+                    self.done.full_disks += came
             case exit_at:
-                if self._exit_at(exit_at):
+                came = self._exit_at(exit_at)
+                if came:
                     self.done.points.append(exit_at.removeprefix("exit-"))
+        return came
 
     def _launch(self) -> None:
         self._launched = time.time()
@@ -254,7 +263,7 @@ class Monkey:
             time.sleep(0.1)
 
     def _kill_worker(self) -> bool:
-        until = time.monotonic() + 60
+        until = time.monotonic() + _SECONDS_TO_ACT
         while time.monotonic() < until and not self._has_ended():
             pids = [pid for node in self._nodes.workers for pid in below(node.process.pid)]
             busy = [pid for pid in pids if "attempt" in _command(pid) and _state(pid) not in "TZ"]
@@ -277,7 +286,7 @@ class Monkey:
         """Lets the first process that comes to a labelled moment exit there; returns whether one did."""
         path = self.points / action
         path.touch()
-        until = time.monotonic() + _SECONDS_TO_EXIT
+        until = time.monotonic() + _SECONDS_TO_ACT
         while path.exists() and time.monotonic() < until and not self._has_ended():
             time.sleep(0.1)
         exited = not path.exists()
@@ -291,7 +300,7 @@ class Monkey:
             while True:
                 file.write(b"\0" * 65536)
                 file.flush()
-        until = time.monotonic() + _SECONDS_TO_EXIT
+        until = time.monotonic() + _SECONDS_TO_ACT
         while self._process.poll() is None and time.monotonic() < until:
             self._bring_back(now=False)
             time.sleep(0.1)
