@@ -1,6 +1,6 @@
 import numpy as np
 
-from sparsenas.baselines import Baseline, choose_baselines, read_baselines, uniform, write_baselines
+from sparsenas.baselines import Baseline, choose_baselines, read_baselines, scaled, uniform, write_baselines
 from sparsenas.cli.lookup import find_space
 from sparsenas.cli.search import compared
 from sparsenas.cli.show import console
@@ -24,8 +24,22 @@ def test_uniform_networks_have_one_sparsity_and_every_width_and_depth():
         assert all(np.allclose(list(zeros(arch)), level, atol=0.01) for arch in archs)
 
 
+def test_scaled_networks_are_as_wide_and_as_deep_everywhere():
+    found = scaled(SPACE)
+    assert found.keys() == uniform(SPACE, RNG).keys()
+    names = [choice.name for choice in SPACE.choices]
+    chosen = [names.index(f"stage{i}.{what}") for what in ("width", "depth") for i in (1, 2)]
+    for archs in found.values():
+        # Widths share their place; of one or two blocks and one to three, halfway is two and two.
+        places = {tuple(arch[i] for i in chosen) for arch in archs}
+        assert places == {(w, w, *depths) for w in range(3) for depths in ((0, 0), (1, 1), (1, 2))}
+        assert len(archs) == 9
+        assert set(archs) <= {one for level in uniform(SPACE, RNG).values() for one in level}
+
+
 def test_spaces_without_sparsity_have_none():
-    assert uniform(SPACE.fixed(SPACE.largest, dense=True), RNG) == {}
+    dense = SPACE.fixed(SPACE.largest, dense=True)
+    assert uniform(dense, RNG) == scaled(dense) == {}
 
 
 def test_the_best_score_within_each_budget_is_chosen():
@@ -39,8 +53,7 @@ def test_the_best_score_within_each_budget_is_chosen():
     slow = float(latency([uniform(SPACE, RNG)["unstructured 0.9"][-1]])[0])
     found = choose_baselines(SPACE, latency, score, {"": 0.5 * slow, ", more": slow}, RNG)
     assert {name for name in found if "0.9" in name and "0.95" not in name} == {
-        "uniform unstructured 0.9",
-        "uniform unstructured 0.9, more",
+        f"{how} unstructured 0.9{budget}" for how in ("uniform", "scaled") for budget in ("", ", more")
     }
     for name, arch in found.items():
         assert latency([arch])[0] <= (slow if "more" in name else 0.5 * slow)
