@@ -1,14 +1,16 @@
 """A differentiable search as a stage of a run: from logits to trials.
 
 One training yields beliefs, and these the most probable networks that land at the target; they are the
-trials. The supernet's weights score them, as beliefs are of mixtures and these are not: of searches on a
-table of all networks, those that trust probabilities alone miss more. What was believed over time stays in
-the run's folder, in beliefs.jsonl.
+trials. Beliefs and weights are of mixtures, and these networks are not: so another supernet is trained as
+each of them in turn, and its loss ranks them. What was believed over time stays in the run's folder, in
+beliefs.jsonl.
 """
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,16 +25,22 @@ from sparsenas.strategies.differentiable.base import Differentiable
 from sparsenas.strategies.differentiable.landing import land
 from sparsenas.strategies.differentiable.limits import Limits
 from sparsenas.supernet import supernet
-from sparsenas.train import ArchitectureSettings, Keeper, supernet_evaluator, train_architecture
+from sparsenas.train import (
+    ArchitectureSettings,
+    Keeper,
+    Scores,
+    SupernetSettings,
+    contest,
+    supernet_keeper,
+    supernet_scorer,
+    train_architecture,
+)
 from sparsenas.trials import Trial, TrialLog
 
 _CHECKPOINT_EVERY = 100
 
 LANDED = 64
 """Most probable networks of a search that are scored: it costs little, and beliefs rank networks worse."""
-
-# Networks scored in one call of an accelerator.
-_CHUNK = 16
 
 
 def descend(
@@ -44,6 +52,7 @@ def descend(
     log: TrialLog,
     folder: Path,
     settings: ArchitectureSettings,
+    ranking: SupernetSettings,
     *,
     target_ms: float,
     budget_ms: float,
@@ -60,10 +69,11 @@ def descend(
         costs: of architectures and mixtures, `latency_ms` first, with limits.
         log: of the run; where it has all results for the target, nothing is trained.
         folder: of the run, where an earlier start may have left checkpoints.
+        ranking: how the supernet of the networks that land is trained.
         target_ms: what the search trains for.
         budget_ms: what networks take at most, as predicted: the target, or another one if predictions turned
             out to be off.
-        finish: train no further than an earlier start did.
+        finish: train no further than an earlier start did; what lands is ranked by the weights of the search.
         note: is told the numbers of every step that training reports.
 
     Raises:
@@ -110,19 +120,48 @@ def descend(
         log.propose([text for arch in archs if (text := space.text(arch)) not in proposed])
     known = [trial for trial in log if trial.metrics is None]
     archs = [space.parse(trial.arch) for trial in known]
-    score = supernet_evaluator(
-        net, space, searched.variables, calibration=data.train, validation=data.validation, chunk=_CHUNK
-    )
-    if archs:
-        log.record(
-            {
-                trial.number: {"accuracy": float(accuracy), **metrics}
-                for trial, accuracy, metrics in zip(known, score(archs), costs.metrics(archs), strict=True)
-            }
+    if archs and finish:
+        score = supernet_scorer(
+            net, space, searched.variables, calibration=data.train, validation=data.validation
         )
+        _record(log, known, score(archs), costs.metrics(archs))
+    elif archs:
+        keeper = supernet_keeper(
+            folder / "checkpoints" / f"landed-{known[0].number}", space, data.train, ranking, seed=seed
+        )
+        texts = " ".join(trial.arch for trial in known)
+        networks = {"networks": hashlib.sha256(texts.encode()).hexdigest()[:16]}
+        scores = contest(
+            net,
+            space,
+            archs,
+            data.train,
+            data.validation,
+            ranking,
+            seed=seed,
+            report=lambda step, total, numbers: update(
+                step, total, f"as {len(archs)} networks that landed, loss {numbers['loss']:.3f}"
+            ),
+            keeper=dataclasses.replace(keeper, about={**keeper.about, **networks}),
+        )
+        _record(log, known, scores, costs.metrics(archs))
+        # What they were trained from is not needed any more.
+        shutil.rmtree(keeper.folder, ignore_errors=True)
     landed = f"{float(landing(archs).max()):.4f} ms of {budget_ms:.4f}" if archs else "nothing new"
     update(settings.steps, settings.steps, "; ".join([landed, *problems]))
     return list(log)
+
+
+def _record(
+    log: TrialLog, trials: Sequence[Trial], scores: Scores, costs: Sequence[dict[str, float]]
+) -> None:
+    """Notes what was found out about some trials, with what they cost."""
+    log.record(
+        {
+            trial.number: {"accuracy": float(accuracy), "loss": float(loss), **metrics}
+            for trial, accuracy, loss, metrics in zip(trials, *scores, costs, strict=True)
+        }
+    )
 
 
 def _limits(costs: Costs, target_ms: float, combine: Literal["worst", "weighted"]) -> Limits:

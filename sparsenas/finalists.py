@@ -41,7 +41,10 @@ class Measured:
 
 
 def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
-    """Returns the most accurate distinct trials within the target, the faster one first among equals."""
+    """Returns the most accurate distinct trials within the target, the faster one first among equals.
+
+    Where their loss is known, those with the least: of networks that are almost alike it says more.
+    """
     chosen = most_accurate(trials, target_ms=target_ms, count=count)
     if not chosen:
         fastest = min(trial.metrics["latency_ms"] for trial in trials)
@@ -56,7 +59,12 @@ def most_accurate(trials: Sequence[Trial], *, target_ms: float, count: int) -> l
     """Returns what `choose_finalists` does, or nothing where no trial is within the target."""
     distinct = {trial.arch: trial for trial in reversed(trials)}.values()
     within = [trial for trial in distinct if within_target(trial, target_ms)]
-    return sorted(within, key=lambda t: (-t.metrics["accuracy"], t.metrics["latency_ms"], t.number))[:count]
+    return sorted(within, key=_rank)[:count]
+
+
+def _rank(trial: Trial) -> tuple[float, float, int]:
+    metrics = trial.metrics
+    return metrics.get("loss", -metrics["accuracy"]), metrics["latency_ms"], trial.number
 
 
 def choose_winner(finalists: Sequence[Measured], *, target_ms: float) -> Measured:

@@ -235,6 +235,7 @@ def _descend(
         log,
         folder,
         settings.architecture,
+        settings.supernet,
         target_ms=target_ms * (1 - settings.margin),
         budget_ms=budget_ms,
         combine=settings.combine,

@@ -6,16 +6,19 @@ from sparsenas.builder import Builder
 from sparsenas.data.splits import Data
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
+from sparsenas.finalists import choose_finalists
 from sparsenas.latency.tabulate import tabulate
 from sparsenas.objectives import Costs, Objective
 from sparsenas.sparsity.patterns import DENSE, Sparse
 from sparsenas.strategies.beliefs import FILE, read_beliefs
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
-from sparsenas.train import ArchitectureSettings
+from sparsenas.supernet import supernet
+from sparsenas.train import ArchitectureSettings, SupernetSettings, contest
 from sparsenas.trials import TrialLog
 from tests.columns import split
 
 SETTINGS = ArchitectureSettings(steps=40, batch=16, shift=0, rank_every=10)
+RANKING = SupernetSettings(steps=40, batch=16, shift=0, rank_every=10)
 DATA = Data(
     name="columns",
     classes=("left", "middle", "right"),
@@ -45,8 +48,12 @@ def run(tmp_path):
     """Starts the stage in a folder; returns the trials, and the steps of which training was noted."""
     log = TrialLog(tmp_path / "trials.sqlite")
 
-    def start(budget_ms=TARGET_MS, *, stop_at=None, finish=False):
+    def start(budget_ms=TARGET_MS, *, stop_at=None, stop_ranking=False, finish=False):
         noted = []
+
+        def update(done, total, text):
+            if stop_ranking and text.startswith("as "):
+                raise KeyboardInterrupt
 
         def note(step, numbers):
             noted.append(step)
@@ -65,12 +72,13 @@ def run(tmp_path):
             log,
             tmp_path,
             SETTINGS,
+            RANKING,
             target_ms=TARGET_MS,
             budget_ms=budget_ms,
             combine="worst",
             seed=0,
             note=note,
-            update=lambda done, total, text: None,
+            update=update,
             finish=finish,
         )
         return found, noted
@@ -102,6 +110,21 @@ def test_what_was_stopped_ends_with_what_it_believed_and_lands_again_for_other_b
         assert "accuracy" in trial.metrics
     # One that nothing meets leaves what landed before.
     assert run(0.5 * FASTEST_MS, finish=True) == (after, [])
+
+
+def test_what_lands_is_ranked_by_a_supernet_of_its_own(run, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(stop_ranking=True)
+    assert (tmp_path / "checkpoints" / "landed-0").is_dir()
+    found, _ = run()
+    archs = [SPACE.parse(trial.arch) for trial in found]
+    scores = contest(supernet(SPACE), SPACE, archs, DATA.train, DATA.validation, RANKING, seed=0)
+    assert len(archs) > 2
+    assert [trial.metrics["loss"] for trial in found] == scores.loss.tolist()
+    assert [trial.metrics["accuracy"] for trial in found] == scores.accuracy.tolist()
+    assert not (tmp_path / "checkpoints" / "landed-0").exists()
+    best = min(found, key=lambda trial: trial.metrics["loss"])
+    assert choose_finalists(found, target_ms=TARGET_MS, count=1) == [best]
 
 
 def test_nothing_to_end_with_is_a_users_error(run):

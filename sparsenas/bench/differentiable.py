@@ -1,10 +1,10 @@
 """How close differentiable searches come to the best network of a space where all networks are known.
 
 A search trains the supernet of the space on the images that the table's networks learned from, under a
-latency target by the table. Its most probable networks within the target are scored with the supernet's
-weights, and the best of them looked up: as finalists in a search, which are trained from scratch, and the
-best of these wins. The accuracies of the table are never seen by a search by gradient. The predictor, which
-searches by evaluations, sees one training of each network that it asks for.
+latency target by the table. Its most probable networks within the target are ranked by another supernet,
+trained as each of them in turn, and the best of them looked up: as finalists in a search, which are trained
+from scratch, and the best of these wins. The accuracies of the table are never seen by a search by gradient.
+The predictor, which searches by evaluations, sees one training of each network that it asks for.
 """
 
 import statistics
@@ -31,12 +31,7 @@ from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
 from sparsenas.strategies.differentiable.landing import land
 from sparsenas.strategies.predictor import predictor
 from sparsenas.supernet import supernet
-from sparsenas.train import ArchitectureSettings, supernet_evaluator, train_architecture
-
-# Images of the statistics that a network is scored with.
-_CALIBRATION = 256
-# Networks scored in one call of an accelerator.
-_CHUNK = 16
+from sparsenas.train import ArchitectureSettings, SupernetSettings, contest, train_architecture
 
 PREDICTOR = "predictor"
 """Beside the searches by gradient: it evaluates networks of the table one by one."""
@@ -57,6 +52,7 @@ WITHIN = 0.03
 """Part of the target by which a measured network may exceed it: a table is as exact as its measurements."""
 
 SETTINGS = ArchitectureSettings(steps=600, batch=32, shift=1)
+RANKING = SupernetSettings(steps=900, batch=32, shift=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +92,7 @@ def bench_differentiable(
     seeds: int = 1,
     finalists: int = FINALISTS,
     settings: ArchitectureSettings = SETTINGS,
+    ranking: SupernetSettings = RANKING,
     evaluations: int = EVALUATIONS,
     measure: int = 0,
     report: Report = lambda done, total, what: None,
@@ -107,6 +104,7 @@ def bench_differentiable(
         seed: of the first search at each target.
         seeds: how many searches there, each with the next seed.
         finalists: networks of a search that are looked up.
+        ranking: how the supernet of the networks that land is trained.
         evaluations: networks that the predictor is told, each by one of its trainings.
         measure: of the networks that were found, how many are measured here as well.
 
@@ -142,18 +140,9 @@ def bench_differentiable(
             seed=seed,
         )
         landed = land(space, searched.beliefs.last, latencies(table), target_ms=target_ms, count=LANDED)
-        score = supernet_evaluator(
-            supernet(space),
-            space,
-            searched.variables,
-            calibration=training,
-            validation=training,
-            calibration_size=_CALIBRATION,
-            chunk=_CHUNK,
-        )
+        scores = contest(supernet(space), space, landed, training, training, ranking, seed=seed)
         # Equal ones stay in the order of their probability.
-        order = np.argsort(-score(landed), kind="stable")[:finalists]
-        archs = [landed[i] for i in order]
+        archs = [landed[i] for i in np.argsort(scores.loss, kind="stable")[:finalists]]
         collapsed = "; ".join(map(str, collapses(space, searched.beliefs)))
         found.append(judged(table, name, target_ms, seed, archs, collapsed))
     report(len(searches), len(searches), "measure what was found" if measure else "")
@@ -162,6 +151,7 @@ def bench_differentiable(
         "version": __version__,
         "finalists": finalists,
         "settings": asdict(settings),
+        "ranking": asdict(ranking),
         "records": [asdict(one) for one in found],
         "measured": measured(space, found, measure, MeasureSettings()) if measure else [],
         "summary": [summary([one for one in found if one.strategy == name]) for name in strategies],

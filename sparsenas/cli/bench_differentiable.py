@@ -11,6 +11,7 @@ from sparsenas.bench.differentiable import (
     FINALISTS,
     PREDICTOR,
     RANDOM,
+    RANKING,
     SETTINGS,
     WITHIN,
     bench_differentiable,
@@ -39,6 +40,7 @@ class Options:
         finalists: networks of a search that are looked up; the best counts.
         evaluations: networks that the predictor evaluates, each by one training.
         steps: of each search by gradient.
+        ranking_steps: of the supernet that ranks what lands.
         measure: so many of the networks that were found are also measured on this machine, which should be
             quiet and the one that measured the table.
         json: also write every figure to this file.
@@ -52,6 +54,7 @@ class Options:
     finalists: int = FINALISTS
     evaluations: int = EVALUATIONS
     steps: int = SETTINGS.steps
+    ranking_steps: int = RANKING.steps
     measure: int = 0
     json: Path | None = None
 
@@ -81,6 +84,7 @@ def main(args: list[str]) -> None:
             seeds=options.seeds,
             finalists=options.finalists,
             settings=replace(SETTINGS, steps=options.steps),
+            ranking=replace(RANKING, steps=options.ranking_steps),
             evaluations=options.evaluations,
             measure=options.measure,
             report=update,

@@ -6,10 +6,13 @@ from sparsenas.train.architecture import train_architecture as train_architectur
 from sparsenas.train.candidate import CandidateSettings as CandidateSettings
 from sparsenas.train.candidate import candidate_accuracy as candidate_accuracy
 from sparsenas.train.candidate import train_candidate as train_candidate
+from sparsenas.train.contest import contest as contest
 from sparsenas.train.evaluate import Evaluator as Evaluator
+from sparsenas.train.evaluate import Scores as Scores
 from sparsenas.train.evaluate import calibrated as calibrated
 from sparsenas.train.evaluate import calibration_images as calibration_images
 from sparsenas.train.evaluate import supernet_evaluator as supernet_evaluator
+from sparsenas.train.evaluate import supernet_scorer as supernet_scorer
 from sparsenas.train.keeping import Keeper as Keeper
 from sparsenas.train.network import Teacher as Teacher
 from sparsenas.train.network import accuracy as accuracy

@@ -7,7 +7,8 @@ Elsewhere the supernet classifies the images itself, as several architectures at
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,11 +31,38 @@ if TYPE_CHECKING:
 # Images that are normalised together: enough for their statistics, few enough to stay in caches.
 _NORMALIZED = 32
 
+Array = np.ndarray | jax.Array
+
 Evaluator = Callable[[Sequence[Arch]], np.ndarray]
 """Architectures to their accuracies, float64 [len(archs)]."""
 
-_Classify = Callable[[Sequence[Arch]], np.ndarray]
-"""Architectures to the classes of all validation images and what fills their last batch, [len(archs), N]."""
+
+class Scores(NamedTuple):
+    """What networks make of the validation images, each float64 [networks].
+
+    Attributes:
+        accuracy: part of the images that is classified correctly.
+        loss: mean cross entropy, in nats. Of networks that are almost alike it tells which is better sooner
+            than their accuracy does.
+    """
+
+    accuracy: np.ndarray
+    loss: np.ndarray
+
+
+class _Answers(NamedTuple):
+    """Of some networks about all validation images and what fills their last batch, each [networks, N].
+
+    Attributes:
+        right: whether the class is the label.
+        loss: cross entropy.
+    """
+
+    right: np.ndarray
+    loss: np.ndarray
+
+
+_Ask = Callable[[Sequence[Arch]], _Answers]
 
 
 def calibration_images(split: "Split", count: int) -> np.ndarray:
@@ -67,7 +95,7 @@ def _normalized_together(images: np.ndarray) -> np.ndarray:
     return spread_batches(images, batch=_NORMALIZED, most=len(images))
 
 
-def supernet_evaluator(
+def supernet_scorer(
     net: PureModule,
     space: Space,
     variables: Variables,
@@ -76,7 +104,7 @@ def supernet_evaluator(
     validation: "Split",
     calibration_size: int = 128,
     chunk: int = 8,
-) -> Evaluator:
+) -> Callable[[Sequence[Arch]], Scores]:
     """Returns a function that scores architectures with the supernet's weights.
 
     Each is normalised with its own statistics, as `calibrated` finds them.
@@ -94,27 +122,49 @@ def supernet_evaluator(
     _check_finite(variables)
     images = _normalized_together(calibration_images(calibration, calibration_size))
     batches = in_batches(validation.images, EVALUATION_BATCH)
+    count = len(validation.labels)
+    labels = np.zeros(batches.shape[:2], np.int32)
+    labels.reshape(-1)[:count] = validation.labels
     way = _cut_out if jax.default_backend() == "cpu" else _stacked
-    classify = way(net, space, variables, images, batches, chunk)
+    ask = way(net, space, variables, images, batches, labels, chunk)
 
-    def evaluate(archs: Sequence[Arch]) -> np.ndarray:
-        accuracies = []
+    def scores(archs: Sequence[Arch]) -> Scores:
+        # So that no networks have no scores.
+        right, loss = [np.zeros(0)], [np.zeros(0)]
         for i in range(0, len(archs), chunk):
-            classes = classify(archs[i : i + chunk])
-            accuracies.extend((classes[:, : len(validation.labels)] == validation.labels).mean(1).tolist())
-        return np.array(accuracies)
+            answers = ask(archs[i : i + chunk])
+            right.append(answers.right[:, :count].mean(1))
+            loss.append(answers.loss[:, :count].mean(1, dtype=np.float64))
+        return Scores(np.concatenate(right), np.concatenate(loss))
 
-    return evaluate
+    return scores
+
+
+def supernet_evaluator(net: PureModule, space: Space, variables: Variables, **settings: Any) -> Evaluator:
+    """Returns a function of architectures to their accuracies, as `supernet_scorer` finds them.
+
+    Args:
+        settings: those of `supernet_scorer`.
+    """
+    scores = supernet_scorer(net, space, variables, **settings)
+    return lambda archs: scores(archs).accuracy
 
 
 def _cut_out(
-    net: PureModule, space: Space, variables: Variables, images: np.ndarray, batches: np.ndarray, chunk: int
-) -> _Classify:
-    """Classifies by the native kernels.
+    net: PureModule,
+    space: Space,
+    variables: Variables,
+    images: np.ndarray,
+    batches: np.ndarray,
+    labels: np.ndarray,
+    chunk: int,
+) -> _Ask:
+    """Asks the native kernels.
 
     Args:
         images: uint8 [batches, N, H, W, C], by which networks are normalised.
         batches: uint8 [batches, N, H, W, C], of the validation.
+        labels: int32 [batches, N], of them.
         chunk: at most so many architectures.
     """
     on_device, on_host = jax.device_put((variables, images)), jax.device_get(variables)
@@ -130,45 +180,65 @@ def _cut_out(
         nothing = jax.tree.map(lambda stat: jnp.zeros((chunk, *stat.shape)), arguments[0].stats)
         return lax.fori_loop(0, count, add, nothing)
 
-    def classes_of(arch: Arch, stats: Stats) -> np.ndarray:
+    def answers_of(arch: Arch, stats: Stats) -> _Answers:
         network = fold(space, on_host._replace(stats=stats), classes=names, arch=arch)
         model = native.Model.from_bytes(to_bytes(network))
-        return np.concatenate([model.run(np.float32(batch) / 255).argmax(-1) for batch in batches])
+        found = [
+            _answers(np, model.run(np.float32(batch) / 255), wanted)
+            for batch, wanted in zip(batches, labels, strict=True)
+        ]
+        return _Answers(*map(np.concatenate, zip(*found, strict=True)))
 
-    def classify(archs: Sequence[Arch]) -> np.ndarray:
+    def ask(archs: Sequence[Arch]) -> _Answers:
         found = jax.device_get(statistics(on_device, batch_one_hot(space, _filled(archs, chunk)), len(archs)))
         own = [jax.tree.map(lambda stat, i=i: stat[i], found) for i in range(len(archs))]
         with ThreadPoolExecutor(native.cpu()["cores"]) as pool:
-            return np.stack(list(pool.map(classes_of, archs, own)))
+            return _Answers(*map(np.stack, zip(*pool.map(answers_of, archs, own), strict=True)))
 
-    return classify
+    return ask
 
 
 def _stacked(
-    net: PureModule, space: Space, variables: Variables, images: np.ndarray, batches: np.ndarray, chunk: int
-) -> _Classify:
-    """Classifies by the supernet, as `chunk` architectures in one call; arguments as for `_cut_out`."""
-    arguments = jax.device_put((variables, images, batches))
+    net: PureModule,
+    space: Space,
+    variables: Variables,
+    images: np.ndarray,
+    batches: np.ndarray,
+    labels: np.ndarray,
+    chunk: int,
+) -> _Ask:
+    """Asks the supernet, as `chunk` architectures in one call; arguments as for `_cut_out`."""
+    arguments = jax.device_put((variables, images, batches, labels))
 
     @jax.jit
-    def run(arguments: tuple[Variables, jax.Array, jax.Array], choices: Choices) -> jax.Array:
-        variables, images, batches = arguments
+    def run(arguments: tuple[Variables, jax.Array, jax.Array, jax.Array], choices: Choices) -> _Answers:
+        variables, images, batches, labels = arguments
 
-        def one(choices: Choices) -> jax.Array:
+        def one(choices: Choices) -> _Answers:
             used = variables._replace(stats=measured(net, variables, images, choices, hard=True))
 
-            def predict(batch: jax.Array) -> jax.Array:
-                return net.apply(used, to_float(batch), choices, train=False, hard=True)[0].argmax(-1)
+            def answer(seen: tuple[jax.Array, jax.Array]) -> _Answers:
+                batch, wanted = seen
+                outputs, _ = net.apply(used, to_float(batch), choices, train=False, hard=True)
+                return _answers(jnp, outputs, wanted)
 
-            return lax.map(predict, batches).reshape(-1)
+            return jax.tree.map(jnp.ravel, lax.map(answer, (batches, labels)))
 
         return lax.map(one, choices, batch_size=chunk)
 
-    def classify(archs: Sequence[Arch]) -> np.ndarray:
+    def ask(archs: Sequence[Arch]) -> _Answers:
         found = run(arguments, batch_one_hot(space, _filled(archs, chunk)))
-        return np.asarray(found)[: len(archs)]
+        return _Answers(*(np.asarray(one)[: len(archs)] for one in found))
 
-    return classify
+    return ask
+
+
+def _answers(np_or_jnp: ModuleType, outputs: Array, labels: Array) -> _Answers:
+    """Returns what outputs [N, classes] say of labels [N], each [N]."""
+    shifted = outputs - outputs.max(-1, keepdims=True)
+    of_labels = np_or_jnp.take_along_axis(shifted, labels[:, None], -1)[:, 0]
+    loss = np_or_jnp.log(np_or_jnp.exp(shifted).sum(-1)) - of_labels
+    return _Answers(outputs.argmax(-1) == labels, loss)
 
 
 def _filled(archs: Sequence[Arch], chunk: int) -> list[Arch]:

@@ -4,7 +4,7 @@ Progressive shrinking (Cai et al., 2020, https://arxiv.org/abs/1908.09791) begin
 opens the choices kind by kind: kernel sizes, depths, widths, and here sparsity last.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -80,3 +80,10 @@ def sampler(
         return tuple(options.reshape(steps, 2 + between, -1) for options in found)
 
     return draw
+
+
+def sampler_among(
+    space: Space, archs: Sequence[Arch], *, rng: np.random.Generator
+) -> Callable[[int], Choices]:
+    """Returns a function that draws the networks of the next so many steps, each as often as any other."""
+    return lambda steps: batch_one_hot(space, [archs[i] for i in rng.integers(len(archs), size=steps)])

@@ -1,5 +1,6 @@
 """Trains a supernet, each step as other networks of its space."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,13 +10,13 @@ import numpy as np
 
 from sparsenas.errors import UserError
 from sparsenas.nn.pure import PureModule, Variables
-from sparsenas.space import Space
+from sparsenas.space import Arch, Space
 from sparsenas.sparsity.schedules import Schedule, cubic, one_shot
 from sparsenas.supernet import refresh_ranks
 from sparsenas.train.devices import shared_out, spread
 from sparsenas.train.keeping import Keeper, described
 from sparsenas.train.loop import LoopSettings, Report, adamw, one_pass, run
-from sparsenas.train.sampling import sampler
+from sparsenas.train.sampling import sampler, sampler_among
 from sparsenas.train.sandwich import sandwich
 
 if TYPE_CHECKING:
@@ -111,12 +112,14 @@ def train_supernet(
     settings: SupernetSettings,
     *,
     seed: int,
+    among: Sequence[Arch] | None = None,
     report: Report | None = None,
     keeper: Keeper | None = None,
 ) -> Variables:
     """Trains the shared weights.
 
     Args:
+        among: what is trained, one network at each step; what the settings say if left out.
         keeper: keeps the state on disk and goes on from what is there, to the last bit.
 
     Raises:
@@ -126,19 +129,22 @@ def train_supernet(
     init_rng, data_rng, arch_rng = np.random.default_rng(seed).spawn(3)
     # With one-hot choices absent blocks cost nothing.
     how = {"hard": True, "dtype": jnp.dtype(settings.precision)}
-    if settings.sandwich is None:
+    if settings.sandwich is None or among is not None:
         passes = one_pass(net, **how)
     else:
         networks, distillation = 2 + settings.sandwich, settings.distillation
         passes = sandwich(net, networks=networks, classes=space.classes, distillation=distillation, **how)
     devices = spread(settings.devices, batch=settings.batch)
-    draw = sampler(
-        space,
-        largest=settings.largest,
-        between=settings.sandwich,
-        opens=settings.opens,
-        rng=arch_rng,
-    )
+    if among is None:
+        draw = sampler(
+            space,
+            largest=settings.largest,
+            between=settings.sandwich,
+            opens=settings.opens,
+            rng=arch_rng,
+        )
+    else:
+        draw = sampler_among(space, among, rng=arch_rng)
 
     def ranked(variables: Variables, done: int) -> Variables:
         return refresh_ranks(space, variables, part=float(settings.zeros(done)))

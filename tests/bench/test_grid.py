@@ -20,7 +20,7 @@ from sparsenas.builder import Builder
 from sparsenas.errors import UserError
 from sparsenas.latency.measure import MeasureSettings
 from sparsenas.sparsity.patterns import DENSE, Sparse
-from sparsenas.train import ArchitectureSettings
+from sparsenas.train import ArchitectureSettings, SupernetSettings
 
 SETTINGS = GridSettings(images=200, noise=10.0, dense_steps=150, sparse_steps=40, learning_rate=0.03, seeds=2)
 
@@ -142,6 +142,7 @@ def test_searches_meet_their_targets_by_the_table(table):
         evaluations=4,
         measure=3,
         settings=settings,
+        ranking=SupernetSettings(steps=20, batch=16, shift=1),
     )
     assert {one["seed"] for one in result["records"]} == {3}
     assert [one["strategy"] for one in result["records"]] == ["darts", "proxyless", "predictor", "random"] * 2

@@ -7,7 +7,7 @@ import pytest
 from sparsenas.data import Split
 from sparsenas.errors import UserError
 from sparsenas.supernet import one_hot, supernet
-from sparsenas.train import calibrated, calibration_images, supernet_evaluator
+from sparsenas.train import calibrated, calibration_images, supernet_evaluator, supernet_scorer
 from tests import every_space
 
 SPACE = every_space.SPACE
@@ -31,27 +31,31 @@ def variables():
 def test_scores_are_those_of_each_architecture_with_its_own_statistics(variables, backend, monkeypatch):
     # What runs elsewhere runs here too, though slower.
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    evaluate = supernet_evaluator(
-        NET,
-        SPACE,
-        variables,
-        calibration=CALIBRATION,
-        validation=VALIDATION,
-        calibration_size=16,
-        chunk=3,
-    )
+    settings = {
+        "calibration": CALIBRATION,
+        "validation": VALIDATION,
+        "calibration_size": 16,
+        "chunk": 3,
+    }
     archs = [SPACE.sample(np.random.default_rng(seed)) for seed in range(7)]
     calibrate = calibrated(NET, SPACE, variables)
     x = VALIDATION.images.astype(np.float32) / 255
     run = jax.jit(lambda variables, choices: NET.apply(variables, x, choices, train=False)[0])
-    expected = []
+    accuracy, loss = [], []
     for arch in archs:
         used = calibrate(arch, calibration_images(CALIBRATION, 16))
-        classes = np.asarray(run(used, one_hot(SPACE, arch))).argmax(-1)
-        expected.append((classes == VALIDATION.labels).mean())
-    assert len(set(expected)) > 1
+        outputs = np.asarray(run(used, one_hot(SPACE, arch)), np.float64)
+        accuracy.append((outputs.argmax(-1) == VALIDATION.labels).mean())
+        parts = np.exp(outputs) / np.exp(outputs).sum(-1, keepdims=True)
+        loss.append(-np.log(parts[np.arange(70), VALIDATION.labels]).mean())
+    assert len(set(accuracy)) > 1
+    scores = supernet_scorer(NET, SPACE, variables, **settings)(archs)
     # A tie of two classes may fall either way.
-    np.testing.assert_allclose(evaluate(archs), expected, atol=1.5 / 70)
+    np.testing.assert_allclose(scores.accuracy, accuracy, atol=1.5 / 70)
+    np.testing.assert_allclose(scores.loss, loss, rtol=1e-3)
+    evaluate = supernet_evaluator(NET, SPACE, variables, **settings)
+    np.testing.assert_array_equal(evaluate(archs), scores.accuracy)
+    assert evaluate([]).shape == (0,)
 
 
 def test_calibration_images_are_spread_over_the_split():
