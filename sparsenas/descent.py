@@ -16,6 +16,7 @@ from typing import Literal
 
 from sparsenas.data import Data
 from sparsenas.errors import UserError
+from sparsenas.nn.pure import PureModule
 from sparsenas.objectives import Costs
 from sparsenas.progress import Update
 from sparsenas.space import Space
@@ -120,47 +121,57 @@ def descend(
         log.propose([text for arch in archs if (text := space.text(arch)) not in proposed])
     known = [trial for trial in log if trial.metrics is None]
     archs = [space.parse(trial.arch) for trial in known]
-    if archs and finish:
-        score = supernet_scorer(
-            net, space, searched.variables, calibration=data.train, validation=data.validation
+    if archs:
+        kept = folder / "checkpoints" / f"landed-{known[0].number}"
+        if finish:
+            scores = supernet_scorer(
+                net, space, searched.variables, calibration=data.train, validation=data.validation
+            )(archs)
+        else:
+            scores = _ranked(net, space, data, known, kept, ranking, seed=seed, update=update)
+        log.record(
+            {
+                trial.number: {"accuracy": float(accuracy), "loss": float(loss), **metrics}
+                for trial, accuracy, loss, metrics in zip(known, *scores, costs.metrics(archs), strict=True)
+            }
         )
-        _record(log, known, score(archs), costs.metrics(archs))
-    elif archs:
-        keeper = supernet_keeper(
-            folder / "checkpoints" / f"landed-{known[0].number}", space, data.train, ranking, seed=seed
-        )
-        texts = " ".join(trial.arch for trial in known)
-        networks = {"networks": hashlib.sha256(texts.encode()).hexdigest()[:16]}
-        scores = contest(
-            net,
-            space,
-            archs,
-            data.train,
-            data.validation,
-            ranking,
-            seed=seed,
-            report=lambda step, total, numbers: update(
-                step, total, f"as {len(archs)} networks that landed, loss {numbers['loss']:.3f}"
-            ),
-            keeper=dataclasses.replace(keeper, about={**keeper.about, **networks}),
-        )
-        _record(log, known, scores, costs.metrics(archs))
-        # What they were trained from is not needed any more.
-        shutil.rmtree(keeper.folder, ignore_errors=True)
+        shutil.rmtree(kept, ignore_errors=True)
     landed = f"{float(landing(archs).max()):.4f} ms of {budget_ms:.4f}" if archs else "nothing new"
     update(settings.steps, settings.steps, "; ".join([landed, *problems]))
     return list(log)
 
 
-def _record(
-    log: TrialLog, trials: Sequence[Trial], scores: Scores, costs: Sequence[dict[str, float]]
-) -> None:
-    """Notes what was found out about some trials, with what they cost."""
-    log.record(
-        {
-            trial.number: {"accuracy": float(accuracy), "loss": float(loss), **metrics}
-            for trial, accuracy, loss, metrics in zip(trials, *scores, costs, strict=True)
-        }
+def _ranked(
+    net: PureModule,
+    space: Space,
+    data: Data,
+    trials: Sequence[Trial],
+    folder: Path,
+    settings: SupernetSettings,
+    *,
+    seed: int,
+    update: Update,
+) -> Scores:
+    """Returns how good trials are with weights that are trained as each of them in turn.
+
+    Args:
+        folder: of the checkpoints of that training.
+    """
+    archs = [trial.arch for trial in trials]
+    keeper = supernet_keeper(folder, space, data.train, settings, seed=seed)
+    networks = {"networks": hashlib.sha256(" ".join(archs).encode()).hexdigest()[:16]}
+    return contest(
+        net,
+        space,
+        list(map(space.parse, archs)),
+        data.train,
+        data.validation,
+        settings,
+        seed=seed,
+        report=lambda step, total, numbers: update(
+            step, total, f"as {len(archs)} networks that landed, loss {numbers['loss']:.3f}"
+        ),
+        keeper=dataclasses.replace(keeper, about={**keeper.about, **networks}),
     )
 
 
