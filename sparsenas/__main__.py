@@ -5,7 +5,10 @@ Nothing heavy is imported before a command is known, so that `sparsenas --help` 
 
 import importlib
 import os
+import signal
 import sys
+import threading
+from typing import Any
 
 from sparsenas import __version__
 from sparsenas.errors import UserError
@@ -26,6 +29,9 @@ COMMANDS = {
     "ui": "serve a page on this machine that lists runs and follows those that go on",
     "bench": "measure what this project claims: kernels, networks, latency models, searches that survive",
 }
+
+# Soon enough for whoever pressed Ctrl-C, and late enough to be out of what lost it.
+_SECONDS_UNTIL_AGAIN = 0.1
 
 _USAGE = """usage: sparsenas COMMAND [OPTIONS]
 
@@ -63,6 +69,20 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
+def _keep_interrupts() -> None:
+    """Raises Ctrl-C again where it came while nobody could be told, as in JAX's callback of the collector."""
+    usual = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            main_thread = threading.main_thread().ident
+            threading.Timer(_SECONDS_UNTIL_AGAIN, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+        else:
+            usual(unraisable)
+
+    sys.unraisablehook = hook
+
+
 def _fail(message: str) -> int:
     print(f"sparsenas: error: {message}", file=sys.stderr)
     return 2
@@ -70,6 +90,7 @@ def _fail(message: str) -> int:
 
 def command() -> None:
     """Runs one command and ends the process."""
+    _keep_interrupts()
     code = main()
     if code == 130:
         # XLA's threads may still compute what Ctrl-C left, and an orderly end would free what they use.

@@ -74,6 +74,30 @@ def test_every_command_explains_its_options(command, capsys):
     assert "--" in text
 
 
+LOST = """
+import gc, sys, time, types
+from sparsenas import __main__
+
+def main(args):
+    def callback(phase, about):
+        gc.callbacks.remove(callback)
+        raise KeyboardInterrupt
+    gc.callbacks.append(callback)
+    gc.collect()
+    time.sleep(30)
+
+sys.modules["sparsenas.cli.lost"] = types.SimpleNamespace(main=main)
+__main__.COMMANDS["lost"] = ""
+sys.argv = ["sparsenas", "lost"]
+__main__.command()
+"""
+
+
+def test_ctrl_c_in_a_callback_of_the_collector_is_not_lost():
+    ended = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=25)
+    assert (ended.returncode, ended.stderr) == (130, "sparsenas lost: interrupted\n")
+
+
 def test_unknown_names_list_the_known_ones(home, capsys):
     assert "There are: search, train, measure" in fails(capsys, "find")
     assert "There are: alexnet, efficientnet" in fails(capsys, "search", "--space", "huge")
