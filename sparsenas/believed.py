@@ -33,6 +33,24 @@ def note_beliefs(
     return found
 
 
+def recommended(
+    space: Space, strategy: Strategy, reward: Reward, trials: Iterable[Trial]
+) -> list[str] | None:
+    """Returns the architectures that a strategy recommends after some trials; None where it has no opinion.
+
+    Args:
+        trials: as they were told, in order; those without a result are left out.
+    """
+    if strategy.recommend is None:
+        return None
+    state = strategy.init()
+    for trial in trials:
+        if trial.metrics is not None:
+            result = Result(reward(trial.metrics), trial.metrics)
+            state = strategy.tell(state, space.parse(trial.arch), result)
+    return [space.text(arch) for arch in strategy.recommend(state)]
+
+
 def belief_rows(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
     """Yields each time that a run's beliefs were noted with the probability of every option, by choice and
     option; nothing where its strategy had none."""

@@ -59,6 +59,7 @@ def finals(
     train_all: Callable[[Sequence[Candidate]], dict[Candidate, Trained]],
     search_again: Callable[[float], Sequence[Trial]],
     baselines: Mapping[str, Arch],
+    recommend: Callable[[Sequence[Trial], float], Sequence[str] | None] = lambda trials, budget_ms: None,
 ) -> Final:
     """Trains and measures finalists, their dense twins and baselines.
 
@@ -67,6 +68,8 @@ def finals(
         train_all: candidates to what they became.
         search_again: predicted milliseconds to all trials, after a search for networks that take so many.
         baselines: by name.
+        recommend: of trials, those architectures that are held for the best within so many predicted
+            milliseconds, the best first; None where their results say all.
     """
     budget_ms = target_ms * (1 - settings.margin)
     count = settings.finalists
@@ -74,7 +77,8 @@ def finals(
     def jobs_of(trials: Sequence[Trial]) -> list[Candidate]:
         return [Candidate(arch=space.parse(trial.arch)) for trial in trials]
 
-    jobs = jobs_of(choose_finalists(trials, target_ms=budget_ms, count=count))
+    recommended = recommend(trials, budget_ms)
+    jobs = jobs_of(choose_finalists(trials, target_ms=budget_ms, count=count, recommended=recommended))
     others = {name: Candidate(arch=arch) for name, arch in baselines.items()}
     trained = train_all(list(dict.fromkeys([*jobs[:-1], *others.values()])))
     # The twin of the best so far trains beside the last one; another winner's comes after.
@@ -93,7 +97,8 @@ def finals(
             break
         budget_ms = centre
         trials = search_again(centre)
-        fresh = jobs_of(most_accurate(trials, target_ms=centre, count=count))
+        recommended = recommend(trials, centre)
+        fresh = jobs_of(most_accurate(trials, target_ms=centre, count=count, recommended=recommended))
         fresh = [job for job in fresh if job not in jobs]
         note = f"; prediction {1 / off(found[: len(jobs)]) - 1:+.1%} off, budget now {centre:.4f} ms"
         if not fresh:

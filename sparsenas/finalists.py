@@ -40,12 +40,17 @@ class Measured:
     dense_latency_ms: float
 
 
-def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
+def choose_finalists(
+    trials: Sequence[Trial], *, target_ms: float, count: int, recommended: Sequence[str] | None = None
+) -> list[Trial]:
     """Returns the most accurate distinct trials within the target, the faster one first among equals.
 
     Where their loss is known, those with the least: of networks that are almost alike it says more.
+
+    Args:
+        recommended: architectures, the best first, that come before others whatever these were found to be.
     """
-    chosen = most_accurate(trials, target_ms=target_ms, count=count)
+    chosen = most_accurate(trials, target_ms=target_ms, count=count, recommended=recommended)
     if not chosen:
         fastest = min(trial.metrics["latency_ms"] for trial in trials)
         raise UserError(
@@ -55,16 +60,20 @@ def choose_finalists(trials: Sequence[Trial], *, target_ms: float, count: int) -
     return chosen
 
 
-def most_accurate(trials: Sequence[Trial], *, target_ms: float, count: int) -> list[Trial]:
+def most_accurate(
+    trials: Sequence[Trial], *, target_ms: float, count: int, recommended: Sequence[str] | None = None
+) -> list[Trial]:
     """Returns what `choose_finalists` does, or nothing where no trial is within the target."""
     distinct = {trial.arch: trial for trial in reversed(trials)}.values()
     within = [trial for trial in distinct if within_target(trial, target_ms)]
-    return sorted(within, key=_rank)[:count]
+    places = {arch: place for place, arch in enumerate(recommended or ())}
 
+    def rank(trial: Trial) -> tuple[int, float, float, int]:
+        metrics = trial.metrics
+        place = places.get(trial.arch, len(places))
+        return place, metrics.get("loss", -metrics["accuracy"]), metrics["latency_ms"], trial.number
 
-def _rank(trial: Trial) -> tuple[float, float, int]:
-    metrics = trial.metrics
-    return metrics.get("loss", -metrics["accuracy"]), metrics["latency_ms"], trial.number
+    return sorted(within, key=rank)[:count]
 
 
 def choose_winner(finalists: Sequence[Measured], *, target_ms: float) -> Measured:

@@ -27,18 +27,16 @@ from sparsenas.data import Data, load
 from sparsenas.descent import descend
 from sparsenas.errors import UserError
 from sparsenas.final import finals
-from sparsenas.finalists import check_device, so_far
+from sparsenas.finalists import check_device
 from sparsenas.latency.space_latency import SpaceLatency
 from sparsenas.nn.pure import Variables
 from sparsenas.objectives import Costs
-from sparsenas.progress import Progress, Silent, Update, Watch
+from sparsenas.progress import Progress, Silent, Update
 from sparsenas.record import Record, best_so_far
 from sparsenas.report.page import write_report
 from sparsenas.report.stills import write_stills
 from sparsenas.report.summary import Summary, write_summary
 from sparsenas.run_folder import check_unchanged, latency_of
-from sparsenas.search import search
-from sparsenas.search_ahead import highest_rungs, search_ahead
 from sparsenas.search_settings import (
     SearchSettings,
     choose_aim,
@@ -47,9 +45,9 @@ from sparsenas.search_settings import (
     supernet_settings,
 )
 from sparsenas.space import Arch, Space
-from sparsenas.strategies.catalog import SOFT, STRATEGIES, Factory, make
+from sparsenas.stages import recommend, search_by_training, search_with_scores, unwatched
+from sparsenas.strategies.catalog import STRATEGIES, Factory, make
 from sparsenas.strategies.differentiable.catalog import DIFFERENTIABLE
-from sparsenas.strategies.halving import Schedule
 from sparsenas.supernet import supernet
 from sparsenas.train import Evaluator
 from sparsenas.trials import Trial, TrialLog
@@ -145,8 +143,8 @@ def run(
             with progress.stage(f"Train supernet and architecture, target {target_ms:.4f} ms") as update:
                 trials = again(budget_ms, update)
         elif settings.evaluate == "train":
-            look = partial(_search_by_training, settings, context, latency, factory, log, crew, digest)
-            again = None if finish else partial(_unwatched, partial(look, more))
+            look = partial(search_by_training, settings, context, latency, factory, log, crew, digest)
+            again = None if finish else partial(unwatched, partial(look, more))
             with progress.watch(f"Search, target {target_ms:.4f} ms") as watch:
                 trials = look(count, budget_ms, watch)
         else:
@@ -160,7 +158,7 @@ def run(
                 validation=data.validation,
                 chunk=settings.batch,
             )
-            look = partial(_search, settings, space, latency, factory, score, log)
+            look = partial(search_with_scores, settings, space, latency, factory, score, log)
             again = None if finish else partial(look, more)
             with progress.stage(f"Search, target {target_ms:.4f} ms") as update:
                 trials = look(count, budget_ms, update)
@@ -187,6 +185,11 @@ def run(
                     again(budget_ms, update) if again and budget_ms >= fastest_ms else trials
                 ),
                 baselines=baselines,
+                recommend=lambda trials, budget_ms: (
+                    None
+                    if gradient or budget_ms < fastest_ms
+                    else recommend(settings, space, latency, factory, trials, budget_ms)
+                ),
             )
             best = final.best
             note = f"{best.latency_ms:.4f} ms, dense {best.dense_latency_ms:.4f} ms, both measured"
@@ -277,96 +280,6 @@ def _supernet(
     # What it was trained from is not needed any more, and as large as all of the rest.
     shutil.rmtree(folder / "checkpoints" / "supernet", ignore_errors=True)
     return variables
-
-
-def _search_by_training(
-    settings: SearchSettings,
-    context: Context,
-    latency: SpaceLatency,
-    factory: Factory,
-    log: TrialLog,
-    crew: Crew,
-    digest: str,
-    count: int,
-    budget_ms: float,
-    watch: Watch,
-) -> list[Trial]:
-    """Returns the trials when there are `count` of them, in a search for that predicted latency."""
-    space, rungs = context.space, settings.candidate.steps_of_rungs
-    target_ms = budget_ms / (1 - settings.margin)
-    aim = choose_aim(settings, space, latency, target_ms)
-    trials: list[Trial] = []
-    shown = 0.0
-    for trials in search_ahead(
-        space,
-        make(settings.strategy, factory, space, aim),
-        choose_reward(settings, target_ms),
-        crew,
-        lambda arch: candidates.candidate_spec(context, arch, data=digest),
-        log,
-        trials=count,
-        ahead=settings.ahead,
-        seed=settings.seed,
-        plan=Schedule(rungs, settings.candidate.reduction) if len(rungs) > 1 else None,
-        beside=lambda arch: aim.costs.metrics([arch])[0],
-        admits=lambda arch: settings.strategy in SOFT or not aim.costs.excess(np.array([arch]))[0] > 0,
-    ):
-        # To look at all of them whenever one finishes would take longer than the search.
-        if time.monotonic() - shown < 1 and len(trials) > settings.ahead:
-            continue
-        shown = time.monotonic()
-        finished = sum(trial.state != "open" for trial in trials)
-        watch(finished, count, so_far(trials, target_ms), crew.status())
-    found = highest_rungs(trials)
-    if not found:
-        first = next(trial.error for trial in trials)
-        raise UserError(f"All of {len(trials)} candidates were given up; the first: {first}.")
-    return found
-
-
-def _unwatched(look: Callable[[float, Watch], list[Trial]], budget_ms: float, update: Update) -> list[Trial]:
-    return look(budget_ms, lambda done, total, note, status: update(done, total, note))
-
-
-def _search(
-    settings: SearchSettings,
-    space: Space,
-    latency: SpaceLatency,
-    factory: Factory,
-    score: Evaluator,
-    log: TrialLog,
-    count: int,
-    budget_ms: float,
-    update: Update,
-) -> list[Trial]:
-    """Returns the trials when there are `count` of them, in a search for that predicted latency."""
-    target_ms = budget_ms / (1 - settings.margin)
-    aim = choose_aim(settings, space, latency, target_ms)
-
-    def evaluate(archs: Sequence[Arch]) -> list[dict[str, float]]:
-        found = aim.costs.metrics(archs)
-        # What costs nothing to know comes first; what it rules out is not evaluated.
-        over = aim.costs.excess(np.array(archs)) > 0
-        admitted = [i for i in range(len(archs)) if settings.strategy in SOFT or not over[i]]
-        if admitted:
-            scores = score([archs[i] for i in admitted])
-            for i, accuracy in zip(admitted, scores, strict=True):
-                found[i]["accuracy"] = float(accuracy)
-        return found
-
-    trials: list[Trial] = []
-    for trials in search(
-        space,
-        make(settings.strategy, factory, space, aim),
-        choose_reward(settings, target_ms),
-        evaluate,
-        log,
-        trials=count,
-        batch=settings.batch,
-        seed=settings.seed,
-    ):
-        update(len(trials), count, so_far(trials, target_ms))
-    return trials
 
 
 def _baselines(

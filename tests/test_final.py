@@ -96,6 +96,20 @@ def test_right_predictions_need_one_round(device):
     assert found.dense.candidate.arch == found.best.trained.candidate.arch
 
 
+def test_what_a_strategy_recommends_comes_before_what_was_found(device):
+    asked = []
+
+    def recommend(trials, budget_ms):
+        asked.append(budget_ms)
+        return [trial.arch for trial in trials[:2]]
+
+    found = run(device, recommend=recommend)
+    slowest = trials_up_to(asked[0])[-1]
+    expected = [*trials_up_to(asked[0])[:2], slowest]
+    assert [SPACE.text(job.arch) for job in device.asked if not job.dense] == [one.arch for one in expected]
+    assert SPACE.text(found.best.trained.candidate.arch) == slowest.arch
+
+
 @pytest.mark.parametrize("factor", [1.25, 0.8])
 def test_the_budget_is_centred_anew_where_the_device_is_slower_or_faster(device, factor):
     device.factor = factor

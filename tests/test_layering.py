@@ -28,7 +28,7 @@ LAYERS = (
     {"backends"},
     {"search_settings"},
     {"run_folder", "finalists", "baselines"},
-    {"final"},
+    {"final", "stages"},
     {"winner"},
     {"pipeline", "single"},
     {"cli"},

@@ -96,12 +96,13 @@ def bench_chaos(
             ].done.is_over:
                 if not rounds or rounds[-1].done.is_over:
                     rounds.append(_next_round(settings, rounds, left))
+                earlier = sum(one.done.acted for one in rounds[:-1])
                 _play(
                     place,
                     cluster,
                     rounds[-1],
                     len(rounds),
-                    actions[-left:],
+                    actions[earlier:],
                     save=save,
                     report=report,
                     note=note,

@@ -159,7 +159,7 @@ def bench_differentiable(
 
 
 def sampled(table: Table, target_ms: float, *, seed: int, evaluations: int) -> list[Arch]:
-    """Returns networks that the predictor evaluated, the most accurate first, as a search would see them.
+    """Returns networks that the predictor evaluated, those first that it would recommend to a search.
 
     Every evaluation is one of a network's trainings, drawn once for each network and seed. All meet the
     target. There are fewer than `evaluations` where no more meet it.
@@ -179,7 +179,7 @@ def sampled(table: Table, target_ms: float, *, seed: int, evaluations: int) -> l
         arch = strategy.ask(state, np.random.default_rng((seed, number)))
         seen[arch] = float(accuracy[table.rows([arch])[0]])
         state = strategy.tell(state, arch, Result(seen[arch], {"accuracy": seen[arch]}))
-    return sorted(seen, key=lambda arch: -seen[arch])
+    return strategy.recommend(state)
 
 
 def drawn(table: Table, target_ms: float, *, seed: int) -> list[Arch]:

@@ -113,7 +113,7 @@ def play(
 
 def _returned(table: Table, strategy: Strategy, state: Any, rows: list[int], accuracy: np.ndarray) -> int:
     if strategy.recommend is not None:
-        return int(table.rows([strategy.recommend(state)])[0])
+        return int(table.rows(strategy.recommend(state)[:1])[0])
     return max(rows, key=lambda row: accuracy[row])
 
 

@@ -118,7 +118,8 @@ def find_strategy(name: str) -> "Factory":
             tell=guarded(found.tell),
             expect=guarded(found.expect),
             probabilities=found.probabilities and _believed(name, space, guarded(found.probabilities)),
-            recommend=found.recommend and guarded(found.recommend),
+            recommend=found.recommend
+            and (lambda state: _recommended(name, space, guarded(found.recommend)(state))),
         )
 
     return factory
@@ -127,6 +128,11 @@ def find_strategy(name: str) -> "Factory":
 def _proposed(name: str, space: Space, arch: Any) -> Arch:
     """Returns what a user's strategy asked for as an architecture."""
     return _run("strategy", name, lambda: space.canonical(space.check(arch)))
+
+
+def _recommended(name: str, space: Space, archs: Any) -> list[Arch]:
+    """Returns what a user's strategy recommends as architectures."""
+    return _run("strategy", name, lambda: [space.canonical(space.check(arch)) for arch in archs])
 
 
 def _believed(name: str, space: Space, probabilities: "Callable[[State], Probabilities]") -> Callable:

@@ -35,6 +35,8 @@ _SECONDS_BETWEEN_COUNTS = 2.0
 _SECONDS_TO_CHECK = 60
 _SECONDS_FOR_OTHERS = 5
 _SECONDS_TO_FETCH = 60
+# For what is ready already: longer only where it was lost.
+_SECONDS_FOR_A_WORD = 10
 # Where no deadline is asked for.
 _LEAST_DEADLINE = 120.0
 _FIRST_DEADLINE = 3600.0
@@ -235,7 +237,11 @@ class Pool:
     def _heard(self, stream: Any, one: _Running) -> Finished | None:
         """Takes the next word of an attempt."""
         try:
-            said = ray.get(next(stream), timeout=_SECONDS_TO_FETCH)
+            # `next` would wait for ever where the end of a stream was lost with its node.
+            word = stream._next_sync(timeout_s=_SECONDS_FOR_A_WORD)
+            if word.is_nil():
+                return self._ended(stream, one, LOST)
+            said = ray.get(word, timeout=_SECONDS_TO_FETCH)
         except StopIteration:
             # Only after a result, and then nobody listens any more.
             del self._running[stream]
@@ -323,7 +329,7 @@ class Pool:
         for call in ready:
             node = self._calls.pop(call)
             with contextlib.suppress(ray.exceptions.RayError):
-                ray.get(call)
+                ray.get(call, timeout=_SECONDS_FOR_A_WORD)
             self._suspects.pop(node, None)
 
     def _deadline(self) -> float:
@@ -364,7 +370,7 @@ class Pool:
     def _wrong(self, ready: list, asked: dict, nodes: dict[str, str]) -> Iterator[str]:
         for found in ready:
             try:
-                said = ray.get(found)
+                said = ray.get(found, timeout=_SECONDS_FOR_A_WORD)
             except ray.exceptions.RayTaskError as error:
                 yield f"{nodes[asked[found]]} has none ({work.described(error.cause or error)})"
                 continue

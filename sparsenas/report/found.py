@@ -54,7 +54,7 @@ def _baselines(run: RunReport) -> str:
     return (
         "<h3>Found against one sparsity in all layers</h3><p>The most accurate networks of the space that "
         "have the same zeros in every layer that has a choice of them, trained and measured like the found "
-        "one.</p>"
+        "one. Scaled ones are also as wide and as deep everywhere.</p>"
         '<div class="scroll"><table><thead><tr><th></th><th>test accuracy</th><th>measured</th>'
         f"<th>found is ahead by</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )

@@ -1,6 +1,6 @@
 """What every search strategy is: pure functions over architectures and what was found about them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,8 +43,8 @@ class Strategy(NamedTuple):
         expect: `(state, arch) -> state`, the state to ask while an architecture is being evaluated. Its
             result is told to the state from before, so that nothing has to be taken back.
         probabilities: `(state) -> probabilities`, for strategies that have them: what the report draws.
-        recommend: `(state) -> arch`, the told architecture that is held for the best, for strategies that
-            know better than the highest reward, which a lucky evaluation may have.
+        recommend: `(state) -> archs`, told architectures, those that are held for the best first, for
+            strategies that know better than the highest reward, which a lucky evaluation may have.
     """
 
     init: Callable[[], State]
@@ -52,4 +52,4 @@ class Strategy(NamedTuple):
     tell: Callable[[State, Arch, Result], State]
     expect: Callable[[State, Arch], State] = _unmoved
     probabilities: Callable[[State], Probabilities] | None = None
-    recommend: Callable[[State], Arch] | None = None
+    recommend: Callable[[State], Sequence[Arch]] | None = None

@@ -182,17 +182,20 @@ def predictor(
         return np.where(over > 0, -1e6 * (1 + over), scores)
 
     @_alone
-    def recommend(state: State) -> Arch:
+    def recommend(state: State) -> list[Arch]:
         values = np.array(state.values, float)
         if excess is not None:
             over = excess(np.array(state.archs)) > 0
             values = np.where(over & ~over.all(), np.nan, values)
         rows = _informative(values, _TOLD)
         if len(rows) < max(2, initial):
-            return state.archs[int(np.argmax(np.nan_to_num(values, nan=-np.inf)))]
-        x = features(np.array([state.archs[row] for row in rows]))
-        told = process.condition(x, _targets(values[rows]), state.theta)
-        return state.archs[rows[int(np.argmax(process.mean(told, x, state.theta)))]]
+            means = np.nan_to_num(values, nan=-np.inf)
+            rows = np.arange(len(values))
+        else:
+            x = features(np.array([state.archs[row] for row in rows]))
+            told = process.condition(x, _targets(values[rows]), state.theta)
+            means = process.mean(told, x, state.theta)
+        return [state.archs[rows[i]] for i in np.argsort(-means, kind="stable")]
 
     return Strategy(init, ask, tell, expect, recommend=recommend)
 

@@ -1,5 +1,6 @@
 """A short disturbance of a real cluster; the whole one is `sparsenas bench chaos`."""
 
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from sparsenas.bench import chaos
 from sparsenas.bench.chaos import Round, _before
 from sparsenas.bench.chaos_monkey import ChaosSettings, Done
 from sparsenas.bench.chaos_trace import Event, between_trainings_ms, duplicated, lost, resume_seconds
@@ -75,6 +77,26 @@ def test_stopped_benchmark_refuses_other_settings(tmp_path):
     (tmp_path / "chaos.json").write_text("[]")
     with pytest.raises(UserError, match="Cannot read .*; give another --folder"):
         _before(tmp_path, settings)
+
+
+def test_stopped_benchmark_goes_on_with_what_was_not_done(tmp_path, monkeypatch):
+    settings = ChaosSettings(kills=6)
+    # A search that ended with two things done, and the next one, stopped after three more.
+    rounds = [Round(settings=settings, done=Done(acted=2, is_over=True))]
+    rounds.append(Round(settings=settings, done=Done(acted=3)))
+    state = {"settings": dataclasses.asdict(settings), "rounds": list(map(dataclasses.asdict, rounds))}
+    (tmp_path / "chaos.json").write_text(json.dumps(state))
+    played = []
+
+    def play(place, cluster, this, number, actions, **said):
+        played.append((number, this.done.acted, actions))
+        this.done.acted, this.done.is_over = len(actions), True
+
+    monkeypatch.setattr(chaos, "nodes", contextlib.nullcontext)
+    monkeypatch.setattr(chaos, "_play", play)
+    monkeypatch.setattr(chaos, "_figures", lambda place, rounds: {})
+    chaos.bench_chaos(settings, folder=tmp_path)
+    assert played == [(2, 3, settings.actions()[2:])]
 
 
 def test_what_was_asked_or_committed_and_is_not_known_islost():

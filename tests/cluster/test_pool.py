@@ -151,6 +151,25 @@ def test_killed_workers_cost_an_attempt_and_no_result(crew_in):
     assert ends.count("crashed") == len(ends) - 6 > 0
 
 
+def test_what_was_lost_with_its_node_is_not_waited_for(crew_in, monkeypatch):
+    """As Ray says it, a stream whose end is on a node that died has no next word, and no error."""
+    crew, lost, usual = crew_in(), [], ray.ObjectRefGenerator._next_sync
+
+    def next_sync(stream, timeout_s=None):
+        assert timeout_s is not None
+        if not lost and crew._running[stream].node is not None:
+            lost.append(stream)
+            return ray.ObjectRef.nil()
+        return usual(stream, timeout_s)
+
+    monkeypatch.setattr(ray.ObjectRefGenerator, "_next_sync", next_sync)
+    one = job("slow", 7)
+    assert all_of(crew, [one])["slow"].metrics == {"value": 6.0, "parts": 1.0}
+    assert len(lost) == 1
+    # The worker had committed what it found, so that nobody trains again.
+    assert crew._ledger.log.outcomes(one.candidate, 0) == [(HOST, "lost")]
+
+
 def test_workers_go_on_with_spares_while_nobody_listens(crew_in, tmp_path):
     crew = crew_in()
     jobs = [job("fine", i) for i in range(5)]
