@@ -115,7 +115,8 @@ class OnCluster:
         distinct = list({id(model): model for model in models}.values())
         order = [position[id(model)] for model in models]
         found = self._worker.rounds.options(num_returns="streaming").remote(distinct, order, threads, count)
-        while True:
+        # No more than there are: the end of a stream may be lost with its node.
+        for _ in range(count):
             try:
                 reference = next(found)
             except StopIteration:
