@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from sparsenas.data import Split
 
 # Images of the statistics that a network is scored with.
-CALIBRATION = 256
+_CALIBRATION = 256
 # Networks scored in one call of an accelerator.
-CHUNK = 16
+_CHUNK = 16
 
 
 def contest(
@@ -55,7 +55,7 @@ def contest(
         variables,
         calibration=split,
         validation=validation,
-        calibration_size=CALIBRATION,
-        chunk=CHUNK,
+        calibration_size=_CALIBRATION,
+        chunk=_CHUNK,
     )
     return score(archs)
