@@ -1,4 +1,4 @@
-"""Searches width, depth and where zeros go, on CIFAR-10, against networks with the same sparsity in all layers.
+"""Searches width, depth and zeros on CIFAR-10, against networks with the same sparsity in all layers.
 
 Command: sparsenas measure --quick, then
 sparsenas search --experiment cifar10 --dataset cifar-10-binary.tar.gz --workers 0
