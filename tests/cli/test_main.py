@@ -75,8 +75,11 @@ def test_every_command_explains_its_options(command, capsys):
 
 
 LOST = """
-import gc, sys, time, types
+import gc, signal, sys, time, types
 from sparsenas import __main__
+
+# Whoever runs tests in the background may ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main(args):
     def callback(phase, about):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 PROGRAM = """
-import json, sys, time
+import json, signal, sys, time
 from pathlib import Path
 from sparsenas.cluster.crew import Job
 from sparsenas.cluster.join import joined
@@ -19,6 +19,8 @@ def evaluate(context, spec, start, parts, check):
     time.sleep(1)
     return Worked({"value": spec["number"] / 7}, None)
 
+# Whoever runs tests in the background may ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 run, settings = Path(sys.argv[1]), ClusterSettings(workers=1)
 log = TrialLog(run / "trials.sqlite")
 with joined(settings, cache=run) as place:
